@@ -1,0 +1,225 @@
+"""Weights in and out: safe reading, the authors' names, and starting a backbone from a pre-training checkpoint."""
+import argparse
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.registry import WEIGHT_INITIALIZERS
+
+from mmum.errors import InputError
+
+
+def _allowed_classes():
+    """The harmless classes that occur in mmengine's checkpoints and the authors', beyond tensors and containers."""
+    import numpy as np
+    reconstruct = np.array(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    dtypes = {type(np.dtype(name)) for name in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u4', 'u8', '?')}
+    return [argparse.Namespace, HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar, *dtypes, getattr]
+
+
+def read_checkpoint(path):
+    """Reads a checkpoint without executing anything in it.
+
+    Args:
+        path (str | Path): A ``.pth`` file of mmengine, mmum or the authors, or ``.safetensors``.
+
+    Returns:
+        dict: Its content; weights under ``state_dict`` or ``model``, or the weights themselves. Tensors are on the CPU and
+        mapped from the file, so that reading is cheap until they are used.
+
+    Raises:
+        InputError: If the file is missing, is no checkpoint, is cut short, or would run code when loaded.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f'the checkpoint {path} does not exist: give the path of a .pth or .safetensors file')
+    if path.suffix == '.safetensors':
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(f'{path} is not a whole safetensors file ({error}): copy or download it again') from error
+    try:
+        with torch.serialization.safe_globals(_allowed_classes()):
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        blocked = re.search(r'(?:GLOBAL|global) (\S+)', str(error))
+        if blocked:
+            raise InputError(f'{path} was refused because loading it would call {blocked[1]}: a checkpoint should hold '
+                             'tensors and plain containers only, get it from a source that saves those') from error
+        raise InputError(f'{path} is not a checkpoint: give a .pth file of torch.save or .safetensors') from error
+    except Exception as error:  # torch raises many kinds for a zip archive that is cut short
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f'{path} is not a whole checkpoint ({reason}): copy or download it again, or give another '
+                         'file') from error
+
+
+def weights_of(checkpoint, path='the checkpoint'):
+    """The weights in a checkpoint's content: dict of name -> tensor, ``module.`` prefixes of DDP removed.
+
+    Raises:
+        InputError: If there are none.
+    """
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
+    weights = {}
+    if isinstance(checkpoint, dict):
+        weights = {str(k).removeprefix('module.'): v for k, v in checkpoint.items() if isinstance(v, torch.Tensor)}
+    if not weights:
+        raise InputError(f'{path} holds no weights: expected a state_dict, or a dict with one under "state_dict" or "model"')
+    return weights
+
+
+# ------------------------------------------------------------------ the authors' names
+
+# (authors' name, ours); {i} is a block's running number in theirs, {stage}.{block} in ours
+OFFICIAL_SWIN = {
+    'vis_mask_token': 'backbone.secondary_token',
+    'patch_embed.proj.weight': 'backbone.patch_embed.weight',
+    'patch_embed.proj.bias': 'backbone.patch_embed.bias',
+    'patch_embed.norm.weight': 'backbone.patch_norm.weight',
+    'patch_embed.norm.bias': 'backbone.patch_norm.bias',
+    'norm.weight': 'backbone.norm{last}.weight',
+    'norm.bias': 'backbone.norm{last}.bias',
+}
+OFFICIAL_SWIN_BLOCK = {
+    **{f'{name}.{kind}': f'{name}.{kind}'
+       for name in ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2') for kind in ('weight', 'bias')},
+    **{f'attn.posmlp.{i}.{kind}': f'attn.pos_mlp.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')},
+}
+OFFICIAL_SWIN_MERGE = {f'downsample.{name}.{kind}': f'downsample.{name}.{kind}'
+                       for name in ('norm', 'proj') for kind in ('weight', 'bias')}
+OFFICIAL_DECODER = {
+    'mask_token': 'neck.mask_token',
+    **{f'decoder_{name}.{kind}': f'neck.{name}.{kind}' for name in ('embed', 'norm', 'pred') for kind in ('weight', 'bias')},
+}
+OFFICIAL_DECODER_BLOCK = {f'{name}.{kind}': f'{name}.{kind}'
+                          for name in ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2')
+                          for kind in ('weight', 'bias')}
+# fixed sin-cos positions, which mmum computes
+OFFICIAL_FIXED = {'decoder_pos_embed'}
+
+
+def _official_table(names):
+    """The whole table of names for a model with these blocks: authors' name -> ours."""
+    blocks = 1 + max((int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.').match, names) if m), default=-1)
+    merges = sorted({int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.downsample\.').match, names) if m})
+    decoder_blocks = 1 + max((int(m[1]) for m in map(re.compile(r'decoder_blocks\.(\d+)\.').match, names) if m), default=-1)
+    table = {**OFFICIAL_SWIN, **OFFICIAL_DECODER}
+    table = {theirs: ours.format(last=len(merges)) for theirs, ours in table.items()}
+    starts = [0, *merges]  # the running number of each stage's first block, which holds the merge before it
+    for i in range(blocks):
+        stage = sum(start <= i for start in starts) - 1
+        for theirs, ours in OFFICIAL_SWIN_BLOCK.items():
+            table[f'blocks.{i}.{theirs}'] = f'backbone.stages.{stage}.blocks.{i - starts[stage]}.{ours}'
+        if i in merges:
+            for theirs, ours in OFFICIAL_SWIN_MERGE.items():
+                table[f'blocks.{i}.{theirs}'] = f'backbone.stages.{stage}.{ours}'
+    for i in range(decoder_blocks):
+        for theirs, ours in OFFICIAL_DECODER_BLOCK.items():
+            table[f'decoder_blocks.{i}.{theirs}'] = f'neck.blocks.{i}.{ours}'
+    return table
+
+
+def from_official(state_dict):
+    """Maps the authors' pre-training names to those of :class:`UMMAE`.
+
+    A dictionary of gradients with the same names maps the same way.
+
+    Args:
+        state_dict (dict[str, Tensor]): The authors' parameters.
+
+    Returns:
+        dict[str, Tensor]: Ours, with names for ``UMMAE.load_state_dict(strict=True)``.
+
+    Raises:
+        InputError: Naming the first keys that are unknown or missing.
+    """
+    table = _official_table(state_dict)
+    unknown = [name for name in state_dict if name not in table and name not in OFFICIAL_FIXED]
+    missing = [name for name in table if name not in state_dict]
+    if unknown or missing:
+        faults = [f'{kind} {", ".join(sorted(names)[:5])}{" ..." if len(names) > 5 else ""}'
+                  for kind, names in (('unknown', unknown), ('missing', missing)) if names]
+        raise InputError(f"these are not the weights of the authors' pre-training model: {'; '.join(faults)} "
+                         '(expected all names of their UM-MAE Swin, encoder and decoder)')
+    return {ours: _official_shape(theirs, state_dict[theirs]) for theirs, ours in table.items()}
+
+
+def _official_shape(name, tensor):
+    """The authors keep tokens as (1, 1, C) and position MLPs as 1x1 convolutions."""
+    if name.endswith('mask_token'):
+        return tensor.flatten()
+    return tensor.flatten(1) if 'posmlp' in name and tensor.dim() == 4 else tensor
+
+
+# ------------------------------------------------------------------ starting a backbone
+
+@WEIGHT_INITIALIZERS.register_module()
+class BackboneCheckpoint:
+    """Initialises a backbone from a checkpoint, for ``init_cfg=dict(type='BackboneCheckpoint', checkpoint=...)``.
+
+    Takes pre-training checkpoints of mmum (weights under ``backbone.``), bare backbones, and the authors' files. Prints
+    what was loaded, resized, new and unused.
+
+    Args:
+        checkpoint (str | None): The file; None starts from scratch, and says so.
+
+    Raises:
+        InputError: If it is no checkpoint, nothing in it matches, or shapes do not fit.
+    """
+
+    def __init__(self, checkpoint):
+        self.checkpoint = checkpoint
+
+    def __call__(self, module):
+        name = type(module).__name__
+        if self.checkpoint is None:
+            print_log(f'{name}: from scratch, no pre-trained checkpoint was given (pretrained=None)', 'current')
+            return
+        report = load_backbone(module, weights_of(read_checkpoint(self.checkpoint), self.checkpoint), self.checkpoint)
+        print_log(f'{name}: from {self.checkpoint}\n{report}', 'current')
+
+
+def load_backbone(module, weights, source='the checkpoint'):
+    """Loads weights into a backbone and reports on them.
+
+    Args:
+        module (nn.Module): The backbone.
+        weights (dict[str, Tensor]): Of a whole model (the backbone's under ``backbone.``), of a backbone, or the authors'.
+        source (str): Named in errors. Defaults to 'the checkpoint'.
+
+    Returns:
+        str: What was loaded, resized, new (kept as initialised) and unused.
+    """
+    if 'vis_mask_token' in weights or any('.attn.posmlp.' in key for key in weights):
+        weights = from_official(weights)
+    if any(key.startswith('backbone.') for key in weights):
+        own = {key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')}
+        other = [key for key in weights if not key.startswith('backbone.')]
+    else:
+        own, other = weights, []
+    target = module.state_dict()
+    loaded = [key for key in target if key in own]
+    if not loaded:
+        raise InputError(f'nothing in {source} matches {type(module).__name__}: it has {_some(list(own))}, wanted are '
+                         f'{_some(list(target))}; give a checkpoint of this kind of backbone')
+    wrong = [key for key in loaded if own[key].shape != target[key].shape]
+    if wrong:
+        raise InputError(f'{source} is of another size than the {type(module).__name__} of the config: {wrong[0]} is '
+                         f'{tuple(own[wrong[0]].shape)} in it and {tuple(target[wrong[0]].shape)} here'
+                         f'{f" (and {len(wrong) - 1} more)" if wrong[1:] else ""}; set arch and pos_mlp_dims to those it '
+                         'was trained with')
+    module.load_state_dict({key: own[key] for key in loaded}, strict=False)
+    lists = dict(loaded=loaded, resized=[], new=[key for key in target if key not in own],
+                 unused=[key for key in own if key not in target] + other)
+    return '\n'.join(f'  {kind}: {len(keys)}{f" ({_some(keys)})" if keys else ""}' for kind, keys in lists.items())
+
+
+def _some(keys, number=4):
+    return ', '.join(keys[:number]) + (f' and {len(keys) - number} more' if len(keys) > number else '')

@@ -1,0 +1,67 @@
+"""Checks, on import, that what mmum needs is there, and mends what does not load."""
+import importlib
+import importlib.util
+
+from packaging.version import Version
+
+# import name: (lowest version that works, first that is not known to, what to install)
+REQUIRED = {
+    'torch': ('2.4', '3', 'torch'),
+    'numpy': ('1.24', '3', 'numpy'),
+    'mmengine': ('0.10.3', '1', '"mmum[onedl]" (or mmengine)'),
+    'mmcv': ('2.0.0', '2.4', '"mmum[onedl]" (or mmcv with its operators)'),
+    'pycocotools': (None, None, 'pycocotools'),
+    'torchvision': ('0.19', '1', 'the torchvision that matches your torch'),
+    'mmpretrain': ('1.2.0', '2', '"mmum[onedl]" (or mmpretrain)'),
+    'mmdet': ('3.3.0', '4', '"mmum[onedl]" (or mmdet)'),
+}
+
+
+def check_environment():
+    """Raises ImportError, in one sentence, unless every requirement can be imported in a version that works."""
+    for name, (low, high, install) in REQUIRED.items():
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(f'mmum needs {name}, which is not installed: pip install {install}')
+        if name == 'torchvision':
+            _mend_torchvision()
+        if name == 'mmdet' and importlib.util.find_spec('mmcv._ext') is None:
+            raise ImportError('mmum needs mmcv with its compiled operators, and this mmcv has none: reinstall it with '
+                              'MMCV_WITH_OPS=1 pip install --no-build-isolation --force-reinstall onedl-mmcv')
+        try:
+            found = getattr(importlib.import_module(name), '__version__', None)
+        except Exception as error:
+            raise ImportError(f'mmum needs {name}, and the one installed does not import ({error}): reinstall it with '
+                              f'pip install --force-reinstall {install}') from error
+        if low and not Version(low) <= Version(found) < Version(high):
+            raise ImportError(f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}')
+
+
+def _mend_torchvision():
+    """Lets torchvision import beside a torch without CUDA, where its compiled operators do not load.
+
+    The registry's torchvision is compiled for CUDA. Next to a CPU build of torch its library fails to load, and the
+    import then dies because torchvision describes (``register_fake``) operators that were never defined. mmpretrain only
+    wants its image transforms. So, and only then, the two schemas are defined here, and nms gets mmcv's implementation.
+    """
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+        return
+    except RuntimeError as error:
+        if 'torchvision::' not in str(error):
+            raise
+    library = torch.library.Library('torchvision', 'FRAGMENT')
+    library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+
+    def nms(dets, scores, iou_threshold):
+        from mmcv.ops import nms
+        return nms(dets, scores, float(iou_threshold))[1]
+
+    library.impl('nms', nms, 'CPU')
+    _keep_alive.append(library)
+    importlib.import_module('torchvision')
+
+
+_keep_alive = []  # a torch Library takes its operators back when it is collected

@@ -1,0 +1,6 @@
+from .um_decoder import UMDecoder
+from .um_head import UMHead
+from .um_mae import UMMAE
+from .um_swin import UMSwin
+
+__all__ = ['UMDecoder', 'UMHead', 'UMMAE', 'UMSwin']

@@ -1,0 +1,98 @@
+"""Blocks shared by the backbones and the decoder."""
+import torch.nn.functional as F
+from torch import nn
+
+
+class MLP(nn.Module):
+    """Linear, GELU, Linear.
+
+    Args:
+        embed_dims (int): Channels in and out.
+        hidden_dims (int): Channels between.
+    """
+
+    def __init__(self, embed_dims, hidden_dims):
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dims, hidden_dims)
+        self.fc2 = nn.Linear(hidden_dims, embed_dims)
+
+    def forward(self, x):
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over (N, L, C) tokens, scaled by ``head_dim ** -0.5``, with qkv bias.
+
+    Args:
+        embed_dims (int): Channels.
+        num_heads (int): Heads; they divide the channels.
+    """
+
+    def __init__(self, embed_dims, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def forward(self, x, bias=None, num_queries=None):
+        """Attends.
+
+        Args:
+            x (Tensor): (N, L, C).
+            bias (Tensor, optional): Added to the logits: (B, heads, L, L), where B divides N and repeats. Defaults to
+                None.
+            num_queries (int, optional): Only the last so many tokens ask and get an output; all are keys and values.
+                Defaults to None: all.
+
+        Returns:
+            Tensor: (N, num_queries or L, C).
+        """
+        n, length, c = x.shape
+        heads = self.num_heads
+        if num_queries is None:
+            q, k, v = self.qkv(x).view(n, length, 3, heads, c // heads).permute(2, 0, 3, 1, 4)
+        else:
+            weight, b = self.qkv.weight, self.qkv.bias
+            q = F.linear(x[:, -num_queries:], weight[:c], b[:c]).view(n, num_queries, heads, -1).transpose(1, 2)
+            k, v = F.linear(x, weight[c:], b[c:]).view(n, length, 2, heads, c // heads).permute(2, 0, 3, 1, 4)
+        if bias is not None:
+            bias = bias.to(q.dtype)
+            if 1 < len(bias) < n:  # one bias per window of a map, the same in every image of the batch
+                q, k, v = (t.unflatten(0, (-1, len(bias))) for t in (q, k, v))
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.proj(x.transpose(-3, -2).reshape(n, -1, c))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm block of a plain vision transformer: x + attn(LN x), x + mlp(LN x).
+
+    Args:
+        embed_dims (int): Channels.
+        num_heads (int): Attention heads.
+        mlp_ratio (float): Hidden channels of the MLP over channels. Defaults to 4.
+        eps (float): Of both LayerNorms. Defaults to 1e-6.
+    """
+
+    def __init__(self, embed_dims, num_heads, mlp_ratio=4, eps=1e-6):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(embed_dims, eps=eps)
+        self.attn = Attention(embed_dims, num_heads)
+        self.norm2 = nn.LayerNorm(embed_dims, eps=eps)
+        self.mlp = MLP(embed_dims, int(embed_dims * mlp_ratio))
+
+    def forward(self, x, num_queries=None):
+        """(N, L, C) -> (N, num_queries or L, C), see :meth:`Attention.forward`."""
+        attended = self.attn(self.norm1(x), num_queries=num_queries)
+        x = (x if num_queries is None else x[:, -num_queries:]) + attended
+        return x + self.mlp(self.norm2(x))
+
+
+def init_transformer(module):
+    """Initialises as MAE does: Xavier for Linear, zero biases, identity LayerNorms. For ``nn.Module.apply``."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,32 @@
+"""Fixed sin-cos positions."""
+from functools import lru_cache
+
+import torch
+
+
+@lru_cache(maxsize=8)
+def sincos_positions(grid, embed_dims, device):
+    """MAE's fixed 2-D sin-cos positions: the first half of the channels encodes the column, the second the row.
+
+    mmpretrain's ``build_2d_sincos_position_embedding`` is not used: it lists the grid column by column, so that tokens,
+    which come row by row, get the transposed position (and on rectangular grids no consistent one).
+
+    Args:
+        grid (tuple[int, int]): Rows and columns.
+        embed_dims (int): Channels, a multiple of 4.
+        device (torch.device): Where to.
+
+    Returns:
+        Tensor: float32 (rows * columns, embed_dims), row by row. A constant, made once: do not write into it.
+    """
+    with torch.inference_mode(False):  # or it could never be used for training once it was made while testing
+        rows, columns = grid
+        omega = 10000.**-(torch.arange(embed_dims // 4) / (embed_dims // 4))
+
+        def encode(length):
+            angle = torch.outer(torch.arange(length), omega)
+            return torch.cat([angle.sin(), angle.cos()], 1)
+
+        column = encode(columns).expand(rows, -1, -1)
+        row = encode(rows)[:, None].expand(-1, columns, -1)
+        return torch.cat([column, row], 2).flatten(0, 1).to(device)

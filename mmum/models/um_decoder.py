@@ -1,0 +1,88 @@
+"""The light decoder: sampled tokens and mask tokens, each at its own place, through a few plain blocks."""
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import nn
+
+from mmum.errors import InputError
+from mmum.masking import removed_units, sampled_units
+from mmum.models.layers import TransformerBlock, init_transformer
+from mmum.models.positions import sincos_positions
+
+
+@MODELS.register_module()
+class UMDecoder(BaseModule):
+    """Decoder of UM-MAE for a pyramid backbone (paper section 3.3).
+
+    Linear to 4D channels and PixelShuffle take the map from stride 32 to stride 16: one token a sampled unit, in cell
+    order. These and a mask token for each removed unit get their positions, run through plain transformer blocks, and the
+    removed units are predicted.
+
+    Args:
+        in_channels (int): Channels of the backbone's last stage.
+        embed_dims (int): Width D of the decoder, a multiple of 4. Defaults to 512.
+        depth (int): Number of blocks; the paper has 2, and 8 for Swin-L. Defaults to 2.
+        num_heads (int): Attention heads. Defaults to 16.
+        visible_positions (str): 'aligned' gives every sampled token the position of its own unit. 'official' repeats
+            the authors' code, which hands out the positions in unit raster order to tokens that are in cell order, so
+            most tokens get another's: for parity and ablation only. Defaults to 'aligned'.
+        unit (int): Side of a mask unit in pixels. Defaults to 16.
+        out_channels (int): Channels of the images to predict. Defaults to 3.
+        init_cfg (dict, optional): Initialisation config. Defaults to None.
+    """
+
+    def __init__(self,
+                 in_channels,
+                 embed_dims=512,
+                 depth=2,
+                 num_heads=16,
+                 visible_positions='aligned',
+                 unit=16,
+                 out_channels=3,
+                 init_cfg=None):
+        super().__init__(init_cfg)
+        if visible_positions not in ('aligned', 'official'):
+            raise InputError(f"visible_positions='{visible_positions}' of UMDecoder is unknown: choose 'aligned' or "
+                             "'official'")
+        if embed_dims % num_heads or embed_dims % 4:
+            raise InputError(f'embed_dims={embed_dims} of UMDecoder should be a multiple of 4 and of its '
+                             f'num_heads={num_heads}')
+        if depth < 1:
+            raise InputError(f'depth={depth} of UMDecoder should be at least 1 block')
+        self.visible_positions = visible_positions
+        self.embed = nn.Linear(in_channels, 4 * embed_dims)
+        self.mask_token = nn.Parameter(torch.zeros(embed_dims))
+        self.blocks = nn.ModuleList(TransformerBlock(embed_dims, num_heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.pred = nn.Linear(embed_dims, unit**2 * out_channels)
+
+    def init_weights(self):
+        self.apply(init_transformer)
+        nn.init.normal_(self.mask_token, std=.02)
+        super().init_weights()
+
+    def forward(self, latent, mask):
+        """Predicts the removed units.
+
+        Args:
+            latent (Tensor): (N, C, H/64, W/64), the last stage on the compact image.
+            mask (Tensor): Mask map (N, H/16, W/16).
+
+        Returns:
+            Tensor: (N, removed units, unit * unit * channels), units in unit raster order.
+        """
+        # (N, h, w, C) -> (N, 4D, h, w) -> (N, D, 2h, 2w) -> (N, cells, D), in cell order
+        x = F.pixel_shuffle(self.embed(latent.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), 2)
+        x = x.flatten(2).transpose(1, 2)
+        positions = sincos_positions(tuple(mask.shape[1:]), x.shape[2], x.device).to(x.dtype)
+        sampled, removed = sampled_units(mask), removed_units(mask)
+        if self.visible_positions == 'official':
+            sampled = sampled.sort(1).values  # positions in unit raster order, tokens in cell order
+        mask_tokens = self.mask_token.to(x.dtype) + positions[removed]
+        x = torch.cat([x + positions[sampled], mask_tokens], 1)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        # nobody reads what the last block would make of the sampled tokens
+        x = self.blocks[-1](x, num_queries=removed.shape[1])
+        return self.pred(self.norm(x))

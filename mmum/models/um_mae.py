@@ -1,0 +1,76 @@
+"""UM-MAE, the algorithm: mask, encode, decode, loss."""
+import torch
+from mmpretrain.models.selfsup import BaseSelfSupervisor
+from mmpretrain.registry import MODELS
+
+from mmum.errors import InputError
+from mmum.masking import VISIBLE, removed_units, unit_images, unit_patches
+
+
+@MODELS.register_module()
+class UMMAE(BaseSelfSupervisor):
+    """Masked autoencoding with uniform masking (arXiv 2205.10063).
+
+    The mask comes with the data (the ``UniformMask`` transform); nothing in the model is random.
+
+    Args:
+        backbone (dict): A backbone with ``forward(x, mask=None)``, for example ``UMSwin``.
+        neck (dict): The decoder, for example ``UMDecoder``.
+        head (dict): The loss, for example ``UMHead``.
+        data_preprocessor (dict, optional): Defaults to mmpretrain's ``SelfSupDataPreprocessor``.
+        init_cfg (dict, optional): Initialisation config. Defaults to None.
+    """
+
+    def __init__(self, backbone, neck, head, data_preprocessor=None, init_cfg=None):
+        super().__init__(backbone, neck, head, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+
+    @staticmethod
+    def masks(data_samples):
+        """Stacks the mask maps of a batch: uint8 (N, H/16, W/16)."""
+        missing = next((i for i, sample in enumerate(data_samples) if 'mask' not in sample), None)
+        if missing is not None:
+            raise InputError(f'data sample {missing} has no mask: put dict(type="UniformMask", input_size=...) into the '
+                             'training pipeline, before PackInputs')
+        return torch.stack([sample.mask for sample in data_samples])
+
+    def predict_removed(self, inputs, mask):
+        """Images (N, C, H, W) and their mask maps -> predicted removed units (N, removed units, pixels)."""
+        latent = self.backbone(inputs, mask)[-1]
+        return self.neck(latent, mask)
+
+    def loss(self, inputs, data_samples, **kwargs):
+        """The training loss.
+
+        Args:
+            inputs (Tensor): Images (N, C, H, W), H and W multiples of 64.
+            data_samples (list[DataSample]): With the mask map as ``mask``.
+
+        Returns:
+            dict[str, Tensor]: ``loss``.
+        """
+        mask = self.masks(data_samples)
+        pred = self.predict_removed(inputs, mask)
+        return dict(loss=self.head.loss(pred, inputs, mask))
+
+    @torch.no_grad()
+    def reconstruct(self, inputs, mask):
+        """Fills the removed units with what the model predicts, for pictures.
+
+        With ``norm_pix`` the mean and deviation of each unit are the true ones: they are not predicted.
+
+        Args:
+            inputs (Tensor): Preprocessed images (N, C, H, W).
+            mask (Tensor): Mask map (N, H/16, W/16).
+
+        Returns:
+            tuple[Tensor, Tensor]: What the model saw (secondary and removed units 0, which is the mean colour), and the
+            images with removed units predicted; both (N, C, H, W).
+        """
+        unit = self.head.patch_size
+        pred = self.predict_removed(inputs, mask).float()
+        _, mean, deviation = self.head.target(inputs, mask)
+        units = unit_patches(inputs, unit)
+        index = removed_units(mask)[..., None].expand_as(pred)
+        filled = units.scatter(1, index, (pred * deviation + mean).to(units.dtype))
+        seen = units * (mask.flatten(1) == VISIBLE)[..., None]
+        return unit_images(seen, mask.shape[1:], unit), unit_images(filled, mask.shape[1:], unit)
