@@ -3,7 +3,7 @@ from mmum.environment import check_environment
 
 check_environment()
 
-from mmum import models  # noqa: E402
+from mmum import checkpoints, datasets, engine, evaluation, models  # noqa: E402
 
 __version__ = '0.1.0'
-__all__ = ['models']
+__all__ = ['checkpoints', 'datasets', 'engine', 'evaluation', 'models']

@@ -52,6 +52,17 @@ class UMMAE(BaseSelfSupervisor):
         pred = self.predict_removed(inputs, mask)
         return dict(loss=self.head.loss(pred, inputs, mask))
 
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        """As mmpretrain's; ``mode='predict'`` gives every data sample its ``reconstruction_loss``, for testing."""
+        if mode != 'predict':
+            return super().forward(inputs, data_samples, mode)
+        mask = self.masks(data_samples)
+        pred = self.predict_removed(inputs, mask)
+        for sample, *one in zip(data_samples, pred, inputs, mask):
+            loss = self.head.loss(*(tensor[None] for tensor in one))
+            sample.set_field(float(loss), 'reconstruction_loss')
+        return data_samples
+
     @torch.no_grad()
     def reconstruct(self, inputs, mask):
         """Fills the removed units with what the model predicts, for pictures.

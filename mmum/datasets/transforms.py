@@ -1,0 +1,45 @@
+"""Data transforms."""
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+from mmum.errors import InputError
+from mmum.masking import check_input_size, sample_mask_map
+
+
+@TRANSFORMS.register_module()
+class UniformMask(BaseTransform):
+    """Draws the mask map of uniform sampling and secondary masking (paper section 3.2).
+
+    It reads nothing from the results. Randomness is numpy's global one, which mmengine seeds: the same seed gives the
+    same masks, and data-loading workers and ranks differ.
+
+    **Added Keys:**
+
+    - mask (np.uint8, (H / unit, W / unit)): 0 visible, 1 secondary, 2 removed.
+
+    Args:
+        input_size (int | tuple[int, int]): Size of the images in pixels, one side or (h, w), multiples of 4 units.
+            Defaults to 256.
+        unit (int): Side of a mask unit in pixels. Defaults to 16.
+        secondary_ratio (float): Share of the sampled units that lose their content, 0 to 1. Defaults to 0.25.
+
+    Raises:
+        InputError: If the size or the ratio cannot be.
+    """
+
+    def __init__(self, input_size=256, unit=16, secondary_ratio=0.25):
+        size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+        if len(size) != 2:
+            raise InputError(f'input_size={input_size} of UniformMask should be one side or (height, width)')
+        check_input_size(*size, unit)
+        if not 0 <= secondary_ratio <= 1:
+            raise InputError(f'secondary_ratio={secondary_ratio} of UniformMask should lie between 0 and 1')
+        self.grid = (size[0] // unit, size[1] // unit)
+        self.secondary_ratio = secondary_ratio
+
+    def transform(self, results):
+        results['mask'] = sample_mask_map(self.grid, self.secondary_ratio)
+        return results
+
+    def __repr__(self):
+        return f'{type(self).__name__}(grid={self.grid}, secondary_ratio={self.secondary_ratio})'

@@ -1,0 +1,4 @@
+from .hooks import ReconstructionHook
+from .optim import BFloat16OptimWrapper
+
+__all__ = ['BFloat16OptimWrapper', 'ReconstructionHook']

@@ -1,0 +1,22 @@
+"""What all tools share: help text, and one sentence instead of a traceback for what a user can put right."""
+import argparse
+import sys
+
+from mmum.errors import input_error_sentence
+
+
+def argument_parser(doc):
+    """An argument parser whose help shows the tool's docstring as it is written."""
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def run_command(main):
+    """Runs a tool's main function. Bad input ends it with the sentence on stderr and exit code 2."""
+    try:
+        main()
+    except Exception as error:
+        sentence = input_error_sentence(error)
+        if sentence is None:
+            raise
+        print(f'error: {sentence}', file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,97 @@
+"""Pictures of what the model reconstructs."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+
+def reconstruction_picture(model, inputs, mask, border=4):
+    """Rows of masked input, reconstruction and original.
+
+    Args:
+        model (UMMAE): The model.
+        inputs (Tensor): Preprocessed images (N, C, H, W), at most a few.
+        mask (Tensor): Mask map (N, H/16, W/16).
+        border (int): White pixels between the images. Defaults to 4.
+
+    Returns:
+        np.ndarray: uint8 RGB.
+    """
+    was_training = model.training
+    model.eval()
+    seen, filled = model.reconstruct(inputs, mask)
+    model.train(was_training)
+    preprocessor = model.data_preprocessor
+    mean, std = (getattr(preprocessor, name, default) for name, default in (('mean', 0.), ('std', 1.)))
+    columns = []
+    for images in (seen, filled, inputs):
+        pixels = (images * std + mean).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        pixels = pixels[..., :3] if pixels.shape[3] >= 3 else pixels[..., :1].repeat(3, 3)
+        frame = ((0, 0), (border, border), (border, border), (0, 0))
+        columns.append(np.concatenate(np.pad(pixels, frame, constant_values=255), 0))
+    return np.concatenate(columns, 1)
+
+
+def write_picture(path, rgb):
+    """Writes an RGB array; makes the folder."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), rgb[..., ::-1])
+
+
+@HOOKS.register_module()
+class ReconstructionHook(Hook):
+    """Writes pictures of masked input / reconstruction / original, always of the same images while training.
+
+    Training: ``WORK_DIR/reconstruction/epoch_N.png`` (or ``iter_N.png`` for iteration-based training). Testing, with
+    ``show_dir``: one picture per batch there.
+
+    Args:
+        interval (int): Epochs (or, for iteration-based training, iterations) between pictures; the last one gets a picture
+            in any case. Defaults to 10.
+        max_images (int): Rows of a picture. Defaults to 4.
+        show_dir (str, optional): Where to put pictures while testing. Defaults to None: none.
+    """
+    priority = 'LOW'
+
+    def __init__(self, interval=10, max_images=4, show_dir=None):
+        self.interval, self.max_images, self.show_dir = interval, max_images, show_dir
+        self.batch = None
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if self.batch is None:
+            self.batch = self._first(data_batch)
+        if not self.by_epoch(runner) and (self.every_n_train_iters(runner, self.interval)
+                                          or self.is_last_train_iter(runner)):
+            self._write(runner, f'iter_{runner.iter + 1}')
+
+    def after_train_epoch(self, runner):
+        if self.by_epoch(runner) and (self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)):
+            self._write(runner, f'epoch_{runner.epoch + 1}')
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if self.show_dir is not None:
+            rgb = self._picture(runner.model, self._first(data_batch))
+            write_picture(Path(self.show_dir) / f'batch_{batch_idx:05d}_rank_{runner.rank}.png', rgb)
+
+    @staticmethod
+    def by_epoch(runner):
+        return type(runner.train_loop).__name__ != 'IterBasedTrainLoop'
+
+    def _first(self, data_batch):
+        keep = {'inputs': data_batch['inputs'][:self.max_images], 'data_samples': data_batch['data_samples'][:self.max_images]}
+        return keep
+
+    def _picture(self, model, batch):
+        model = model.module if is_model_wrapper(model) else model
+        with torch.no_grad():
+            data = model.data_preprocessor(batch, False)
+            return reconstruction_picture(model, data['inputs'], model.masks(data['data_samples']))
+
+    @master_only
+    def _write(self, runner, name):
+        write_picture(Path(runner.work_dir) / 'reconstruction' / f'{name}.png', self._picture(runner.model, self.batch))

@@ -1,0 +1,5 @@
+"""What can be known to be wrong before training starts."""
+
+
+def preflight(cfg):
+    pass

@@ -1,0 +1,45 @@
+"""Prepares data.
+
+    python tools/prepare_data.py mini --out data/mini
+"""
+import time
+from pathlib import Path
+
+from rich.progress import track
+
+from mmum.datasets.mini import write_mini
+from mmum.engine.command import argument_parser, run_command
+from mmum.errors import InputError
+
+
+def parse_args():
+    parser = argument_parser(__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    mini = commands.add_parser('mini', help='write the mini data set: digits on photographs, no download')
+    mini.add_argument('--out', required=True, help='folder to write to')
+    mini.add_argument('--unlabelled', type=int, default=4000, help='images for pre-training (default: 4000)')
+    mini.add_argument('--train', type=int, default=100, help='labelled training images (default: 100)')
+    mini.add_argument('--val', type=int, default=200, help='labelled validation images (default: 200)')
+    mini.add_argument('--size', type=int, default=128, help='side of the images in pixels (default: 128)')
+    mini.add_argument('--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    for name in ('unlabelled', 'train', 'val', 'size'):
+        if getattr(args, name) < 1:
+            raise InputError(f'--{name} {getattr(args, name)} should be at least 1')
+    if args.seed < 0:
+        raise InputError(f'--seed {args.seed} should not be negative')
+    out = Path(args.out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f'{out} exists and is not empty: give another --out, or remove it first')
+    start = time.time()
+    counts = write_mini(out, args.unlabelled, args.train, args.val, args.size, args.seed,
+                        progress=lambda items, name: track(items, f'{name:>10}'))
+    print(f'{", ".join(f"{n} {split}" for split, n in counts.items())} images in {out}, {time.time() - start:.0f} s')
+
+
+if __name__ == '__main__':
+    run_command(main)

@@ -1,0 +1,52 @@
+"""Trains what a config describes: pre-training, detection.
+
+    python tools/train.py configs/selfsup/um_mae_swin_t.py --amp --cfg-options data_root=FOLDER
+"""
+import os
+
+from mmengine.config import DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import mmum.engine.config as command_line
+from mmum.engine.command import argument_parser, run_command
+from mmum.engine.preflight import preflight
+
+
+def parse_args():
+    parser = argument_parser(__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/CONFIG NAME)')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='continue from this checkpoint, or without one from the last in the work directory')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate to the actual batch size')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config, top-level variables such as data_root and pretrained too')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = command_line.load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    command_line.set_work_dir(cfg, args.work_dir, args.config)
+    command_line.set_device(cfg)
+    if args.amp:
+        command_line.set_amp(cfg)
+    if args.auto_scale_lr:
+        command_line.set_auto_scale_lr(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    preflight(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    run_command(main)
