@@ -2,6 +2,7 @@
 import argparse
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import torch
@@ -43,19 +44,26 @@ def read_checkpoint(path):
             return load_file(path)
         except SafetensorError as error:
             raise InputError(f'{path} is not a whole safetensors file ({error}): copy or download it again') from error
+    whole_archive = zipfile.is_zipfile(path)  # else torch's old format, or no checkpoint
+    if not whole_archive and _starts_as_archive(path):
+        raise InputError(f'the checkpoint {path} is cut short: copy it again, or give an earlier one')
     try:
         with torch.serialization.safe_globals(_allowed_classes()):
-            return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=whole_archive)
     except pickle.UnpicklingError as error:
         blocked = re.search(r'(?:GLOBAL|global) (\S+)', str(error))
         if blocked:
             raise InputError(f'{path} was refused because loading it would call {blocked[1]}: a checkpoint should hold '
                              'tensors and plain containers only, get it from a source that saves those') from error
         raise InputError(f'{path} is not a checkpoint: give a .pth file of torch.save or .safetensors') from error
-    except Exception as error:  # torch raises many kinds for a zip archive that is cut short
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f'{path} is not a whole checkpoint ({reason}): copy or download it again, or give another '
-                         'file') from error
+    except Exception as error:  # torch raises many kinds for a file that is damaged or something else
+        raise InputError(f'{path} is not a checkpoint, or a damaged one ({type(error).__name__}): give a .pth file of '
+                         'torch.save or .safetensors') from error
+
+
+def _starts_as_archive(path):
+    with open(path, 'rb') as file:
+        return file.read(2) == b'PK'
 
 
 def weights_of(checkpoint, path='the checkpoint'):
@@ -207,8 +215,8 @@ def load_backbone(module, weights, source='the checkpoint'):
     target = module.state_dict()
     loaded = [key for key in target if key in own]
     if not loaded:
-        raise InputError(f'nothing in {source} matches {type(module).__name__}: it has {_some(list(own))}, wanted are '
-                         f'{_some(list(target))}; give a checkpoint of this kind of backbone')
+        raise InputError(f'nothing in {source} matches {type(module).__name__}: it has {some(list(own))}, wanted are '
+                         f'{some(list(target))}; give a checkpoint of this kind of backbone')
     wrong = [key for key in loaded if own[key].shape != target[key].shape]
     if wrong:
         raise InputError(f'{source} is of another size than the {type(module).__name__} of the config: {wrong[0]} is '
@@ -218,8 +226,9 @@ def load_backbone(module, weights, source='the checkpoint'):
     module.load_state_dict({key: own[key] for key in loaded}, strict=False)
     lists = dict(loaded=loaded, resized=[], new=[key for key in target if key not in own],
                  unused=[key for key in own if key not in target] + other)
-    return '\n'.join(f'  {kind}: {len(keys)}{f" ({_some(keys)})" if keys else ""}' for kind, keys in lists.items())
+    return '\n'.join(f'  {kind}: {len(keys)}{f" ({some(keys)})" if keys else ""}' for kind, keys in lists.items())
 
 
-def _some(keys, number=4):
+def some(keys, number=4):
+    """The first few of a list, for a sentence."""
     return ', '.join(keys[:number]) + (f' and {len(keys) - number} more' if len(keys) > number else '')

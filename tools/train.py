@@ -36,6 +36,7 @@ def main():
     cfg.launcher = args.launcher
     command_line.set_work_dir(cfg, args.work_dir, args.config)
     command_line.set_device(cfg)
+    command_line.add_guards(cfg)
     if args.amp:
         command_line.set_amp(cfg)
     if args.auto_scale_lr:

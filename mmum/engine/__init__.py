@@ -1,4 +1,5 @@
 from .hooks import ReconstructionHook
 from .optim import BFloat16OptimWrapper
+from .preflight import CheckpointMatchHook
 
-__all__ = ['BFloat16OptimWrapper', 'ReconstructionHook']
+__all__ = ['BFloat16OptimWrapper', 'CheckpointMatchHook', 'ReconstructionHook']

@@ -1,4 +1,5 @@
 """What the command line adds to a config."""
+import copy
 import os.path as osp
 
 import torch
@@ -72,6 +73,56 @@ def set_device(cfg):
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if cfg.get(name):
                 cfg[name].pin_memory = False
+
+
+def add_guards(cfg, testing=False):
+    """Hooks of the tools that every run gets, whoever wrote its config."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointMatchHook', complete=testing)]
+
+
+def set_tta(cfg):
+    """Test-time augmentation: the config's ``tta_model`` and ``tta_pipeline``, or horizontal flips.
+
+    Raises:
+        InputError: Where the config is no detector's.
+    """
+    if cfg.get('default_scope') != 'mmdet':
+        raise InputError('--tta is for detectors: this config has none (its default_scope is not mmdet)')
+    cfg.setdefault('tta_model', ConfigDict(
+        type='MaskTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
+    dataset = cfg.test_dataloader.dataset
+    while isinstance(dataset.get('dataset'), dict):
+        dataset = dataset.dataset
+    if 'tta_pipeline' not in cfg:
+        pack = copy.deepcopy(dataset.pipeline[-1])
+        meta_keys = pack.get('meta_keys') or ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+        pack.meta_keys = tuple(dict.fromkeys([*meta_keys, 'flip', 'flip_direction']))
+        flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
+        cfg.tta_pipeline = [*dataset.pipeline[:-1], dict(type='TestTimeAug', transforms=[flips, [pack]])]
+    dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def set_show(cfg, show, show_dir):
+    """Pictures while testing: detections by mmdet's visualisation hook, reconstructions by ours.
+
+    Args:
+        cfg (Config): The config.
+        show (bool): In a window (detectors only).
+        show_dir (str | None): Into this folder.
+    """
+    # absolute: mmdet's hook would nest a relative folder in itself, once a batch
+    show_dir = show_dir and osp.abspath(show_dir)
+    if cfg.get('default_scope') == 'mmdet':
+        hook = dict(draw=True, show=show)
+        if show_dir:
+            hook['test_out_dir'] = show_dir
+        cfg.merge_from_dict(dict(default_hooks=dict(visualization=hook)))
+        return
+    if not show_dir:
+        raise InputError('--show is for detectors: give --show-dir FOLDER for pictures of reconstructions')
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'ReconstructionHook']
+    cfg.custom_hooks = [*hooks, dict(type='ReconstructionHook', show_dir=show_dir)]
 
 
 def set_amp(cfg):

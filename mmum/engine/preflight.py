@@ -1,5 +1,118 @@
-"""What can be known to be wrong before training starts."""
+"""What can be known to be wrong before hours are spent."""
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from mmdet.registry import DATASETS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+from mmum.checkpoints import read_checkpoint, some, weights_of
+from mmum.errors import InputError
 
 
-def preflight(cfg):
-    pass
+def preflight(cfg, splits=('train', 'val')):
+    """Checks the files that a config names, before anything is built; on the first rank only.
+
+    Args:
+        cfg (Config): The config.
+        splits (Sequence[str]): Which data loaders will be used. Defaults to ('train', 'val').
+
+    Raises:
+        InputError: For a checkpoint that is none, a missing folder or annotation file, annotations that name absent files
+            or hold no images, and classes that the annotations do not have.
+    """
+    if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
+        return
+    backbone = cfg.model.get('backbone') or cfg.model.get('module', {}).get('backbone') or {}
+    init_cfg = backbone.get('init_cfg') or {}
+    checkpoints = [cfg.get('load_from')]
+    if isinstance(init_cfg, dict) and init_cfg.get('type') == 'BackboneCheckpoint':
+        checkpoints.append(init_cfg.get('checkpoint'))
+    for checkpoint in checkpoints:
+        if checkpoint and '://' not in checkpoint:
+            weights_of(read_checkpoint(checkpoint), checkpoint)
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        dataset = loader and loader.dataset
+        while dataset and isinstance(dataset.get('dataset'), dict):  # RepeatDataset, MultiImageMixDataset ...
+            dataset = dataset.dataset
+        if dataset and 'Coco' in str(dataset.get('type')):
+            _check_coco(dataset, split)
+
+
+def _check_coco(dataset, split):
+    """Checks one CocoDataset's files against each other."""
+    root = dataset.get('data_root') or ''
+    annotation_file = Path(root, dataset.ann_file)
+    folder = Path(root, (dataset.get('data_prefix') or {}).get('img', ''))
+    if '://' in root:
+        return
+    remedy = f'set {split}_dataloader.dataset in the config, or pass --cfg-options data_root=FOLDER'
+    if root and not Path(root).is_dir():
+        raise InputError(f'the data root {root} does not exist: {remedy}')
+    if not annotation_file.is_file():
+        raise InputError(f'the annotation file {annotation_file} does not exist: {remedy}')
+    if not folder.is_dir():
+        raise InputError(f'the image folder {folder} does not exist: {remedy}')
+    try:
+        annotations = json.loads(annotation_file.read_text())
+        names = [image['file_name'] for image in annotations['images']]
+        categories = [category['name'] for category in annotations['categories']]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{annotation_file} is not a COCO annotation file ({type(error).__name__}: {error}): it should be '
+                         'JSON with images, annotations and categories') from error
+    if not names:
+        raise InputError(f'{annotation_file} lists no images: give an annotation file with images')
+    absent = _absent(folder, names)
+    if absent:
+        raise InputError(f'{annotation_file} names {len(absent)} files that are not in {folder}, first {some(absent, 3)}: '
+                         f'complete the folder, or mend data_prefix of {split}_dataloader.dataset')
+    classes = (dataset.get('metainfo') or {}).get('classes') or DATASETS.get(dataset.type).METAINFO['classes']
+    classes = (classes, ) if isinstance(classes, str) else tuple(classes)
+    unknown = [name for name in classes if name not in categories]
+    if unknown:
+        raise InputError(f'the class {some(unknown, 3)} of the config is not among the categories of {annotation_file} '
+                         f'({some(categories, 10)}): set metainfo=dict(classes=(...)) of {split}_dataloader.dataset to them')
+
+
+def _absent(folder, names):
+    """Those of the names that are no files in the folder, from one listing a sub-folder: fast on network disks too."""
+    wanted = defaultdict(list)
+    for name in names:
+        wanted[(folder / name).parent].append(name)
+    absent = []
+    for parent, group in wanted.items():
+        present = set(os.listdir(parent)) if parent.is_dir() else ()
+        absent += [name for name in group if os.path.basename(name) not in present]
+    return sorted(absent)
+
+
+@HOOKS.register_module()
+class CheckpointMatchHook(Hook):
+    """Stops where a loaded checkpoint does not fit the model: mmengine goes on with random weights.
+
+    Args:
+        complete (bool): Every parameter of the model must be in it, for testing. Defaults to False: one is enough.
+    """
+
+    def __init__(self, complete=False):
+        self.complete = complete
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights, wanted = weights_of(checkpoint), model.state_dict()
+        if not set(weights) & set(wanted):
+            raise InputError(f'nothing in the checkpoint {runner._load_from} matches the model of the config: it has '
+                             f'{some(list(weights))}, wanted are {some(list(wanted))}; give a checkpoint of this config')
+        missing = [name for name, _ in model.named_parameters() if name not in weights]
+        if self.complete and missing:
+            raise InputError(f'the checkpoint {runner._load_from} lacks {len(missing)} parameters of the model of the config '
+                             f'({some(missing)}): give a checkpoint that was trained with this config')
+        wrong = [name for name in wanted if name in weights and weights[name].shape != wanted[name].shape]
+        if wrong:
+            raise InputError(f'the checkpoint {runner._load_from} is of another size than the model of the config: '
+                             f'{wrong[0]} is {tuple(weights[wrong[0]].shape)} in it and {tuple(wanted[wrong[0]].shape)} '
+                             'here; give a checkpoint of this config')

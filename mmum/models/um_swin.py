@@ -1,4 +1,6 @@
 """Swin with a position MLP, dense or on the compact image of uniform masking: one class for both."""
+from itertools import islice
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
@@ -80,11 +82,11 @@ class PatchMerging(nn.Module):
 class Stage(nn.Module):
     """Merging (but for the first stage) and blocks, every second of them with shifted windows."""
 
-    def __init__(self, in_channels, embed_dims, depth, num_heads, pos_mlp_dims, drop_paths, merge):
+    def __init__(self, in_channels, embed_dims, num_heads, pos_mlp_dims, drop_paths, merge):
         super().__init__()
         self.downsample = PatchMerging(in_channels, embed_dims) if merge else None
         self.blocks = nn.ModuleList(
-            SwinBlock(embed_dims, num_heads, pos_mlp_dims, drop_paths[i]) for i in range(depth))
+            SwinBlock(embed_dims, num_heads, pos_mlp_dims, drop_path) for drop_path in drop_paths)
 
 
 def pad_to_multiple(x, step):
@@ -155,9 +157,9 @@ class UMSwin(BaseModule):
         self.patch_embed = nn.Conv2d(in_channels, dims[0], self.patch_size, self.patch_size)
         self.patch_norm = nn.LayerNorm(dims[0], eps=1e-6)
         self.secondary_token = nn.Parameter(torch.zeros(dims[0]))
-        rates = torch.linspace(0, drop_path_rate, sum(self.depths)).split(self.depths)
+        rates = iter(drop_path_rate * i / max(sum(self.depths) - 1, 1) for i in range(sum(self.depths)))
         self.stages = nn.ModuleList(
-            Stage(dims[max(i - 1, 0)], dims[i], depth, arch['num_heads'][i], pos_mlp_dims, rates[i].tolist(), merge=i > 0)
+            Stage(dims[max(i - 1, 0)], dims[i], arch['num_heads'][i], pos_mlp_dims, list(islice(rates, depth)), merge=i > 0)
             for i, depth in enumerate(self.depths))
         if norm_cfg is not None:
             for i in self.out_indices:

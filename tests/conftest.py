@@ -1,0 +1,69 @@
+"""What several tests need."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmpretrain.structures import DataSample
+
+import mmum  # noqa: F401  (registers)
+from mmum.datasets.mini import write_mini
+from mmum.masking import REMOVED, SECONDARY, VISIBLE, sample_mask_map
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / 'shared'
+SMALL_ARCH = dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))
+
+
+def golden(name):
+    """The authors' numbers, or a skip where the files are absent."""
+    from safetensors.torch import load_file
+    path = SHARED / 'golden' / f'{name}.safetensors'
+    if not path.exists():
+        pytest.skip(f'reference numbers are absent: {path.name}')
+    return load_file(path)
+
+
+def golden_mask(numbers):
+    """The mask map of a golden file, square."""
+    mask = torch.full(numbers['mask'].shape, VISIBLE, dtype=torch.uint8)
+    mask[numbers['secondary']] = SECONDARY
+    mask[numbers['mask']] = REMOVED
+    side = int(mask.shape[1]**0.5)
+    return mask.view(-1, side, side)
+
+
+def mask_maps(n, grid, secondary_ratio=0.25):
+    """Mask maps of a batch."""
+    return torch.stack([torch.from_numpy(sample_mask_map(grid, secondary_ratio)) for _ in range(n)])
+
+
+def data_samples(mask):
+    """Data samples that hold these mask maps."""
+    return [DataSample().set_mask(one) for one in mask]
+
+
+def run_tool(*args, cwd=ROOT, check=True, **env):
+    """Runs a tool as a user does; returns the finished process with stdout and stderr as text."""
+    result = subprocess.run([sys.executable, *map(str, args)], cwd=cwd, text=True, capture_output=True,
+                            env={**os.environ, 'OMP_NUM_THREADS': '2', **env})
+    if check:
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+@pytest.fixture(scope='session')
+def mini(tmp_path_factory):
+    """A tiny mini data set."""
+    out = tmp_path_factory.mktemp('data') / 'mini'
+    write_mini(out, unlabelled=16, train=8, val=4)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    import numpy as np
+    np.random.seed(0)
+    torch.manual_seed(0)
