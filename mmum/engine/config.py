@@ -67,12 +67,21 @@ def set_work_dir(cfg, work_dir, config_path):
 
 
 def set_device(cfg):
-    """Without a GPU: gloo instead of nccl, and no pinned memory."""
-    if not torch.cuda.is_available():
-        cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
-        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-            if cfg.get(name):
-                cfg[name].pin_memory = False
+    """Without a GPU: no pinned memory, and ranks that talk through gloo.
+
+    mmengine would set the rank's CUDA device, and give it to the distributed model, in any case. So the process group is
+    made here, and the wrapper is told that there is no device.
+    """
+    if torch.cuda.is_available():
+        return
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name):
+            cfg[name].pin_memory = False
+    if cfg.get('launcher') == 'pytorch':
+        torch.distributed.init_process_group('gloo')
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False))
 
 
 def add_guards(cfg, testing=False):

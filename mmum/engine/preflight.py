@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmdet.registry import DATASETS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 
 from mmum.checkpoints import read_checkpoint, some, weights_of
@@ -102,7 +102,8 @@ class CheckpointMatchHook(Hook):
         self.complete = complete
 
     def after_load_checkpoint(self, runner, checkpoint):
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wrapped = is_model_wrapper(runner.model) or isinstance(runner.model, BaseTTAModel)
+        model = runner.model.module if wrapped else runner.model
         weights, wanted = weights_of(checkpoint), model.state_dict()
         if not set(weights) & set(wanted):
             raise InputError(f'nothing in the checkpoint {runner._load_from} matches the model of the config: it has '

@@ -1,0 +1,88 @@
+"""Every config file is read and built, at its full size (on the meta device: no memory, no time)."""
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.models.selfsup import BaseSelfSupervisor
+
+from mmum.engine.config import load_config
+from mmum.errors import InputError
+from tests.conftest import ROOT
+
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+BASES = sorted((ROOT / 'configs' / '_base_').rglob('*.py'))
+
+
+def test_all_were_seen():
+    assert len(CONFIGS) == 5, 'a config came or went: adjust the number, so that none is skipped in silence'
+    assert len(BASES) == 5
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config(path):
+    cfg = load_config(str(path))
+    init_default_scope(cfg.default_scope)
+    if cfg.default_scope == 'mmdet':
+        from mmdet.registry import MODELS, TRANSFORMS
+    else:
+        from mmpretrain.registry import MODELS, TRANSFORMS
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    for loader in ('train_dataloader', 'test_dataloader'):
+        for transform in cfg[loader].dataset.pipeline:
+            TRANSFORMS.build(transform)
+    if isinstance(model, BaseSelfSupervisor):
+        assert model.neck.embed.in_features == model.backbone.norm3.normalized_shape[0]
+        sizes = {t.input_size for t in cfg.train_dataloader.dataset.pipeline if t.type == 'UniformMask'}
+        crops = {t.scale for t in cfg.train_dataloader.dataset.pipeline if t.type == 'RandomResizedCrop'}
+        assert sizes == crops
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_header_tells_command_and_hardware(path):
+    header = path.read_text().split('\n_base_')[0]
+    assert f'configs/{path.relative_to(ROOT / "configs")}' in header
+    assert 'Hardware' in header
+    assert all(line.startswith('#') for line in header.splitlines())
+
+
+@pytest.mark.parametrize('name, epochs, warm_up, accumulated, gpus', [
+    ('um_mae_swin_t', 200, 10, 1, 8), ('um_mae_swin_l', 800, 40, 4, 8)])
+def test_the_papers_recipes(name, epochs, warm_up, accumulated, gpus):
+    cfg = Config.fromfile(ROOT / 'configs' / 'selfsup' / f'{name}.py')
+    assert cfg.train_cfg.max_epochs == epochs
+    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == warm_up
+    assert cfg.param_scheduler[1].end == epochs == warm_up + cfg.param_scheduler[1].T_max
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2.4e-3)
+    assert cfg.train_dataloader.batch_size * cfg.optim_wrapper.get('accumulative_counts', 1) * gpus == 4096
+
+
+def test_one_dimensional_parameters_do_not_decay():
+    from mmengine.optim import build_optim_wrapper
+    from mmpretrain.registry import MODELS
+    cfg = Config.fromfile(ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py')
+    init_default_scope('mmpretrain')
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    decayed = {id(p) for group in groups if group['weight_decay'] for p in group['params']}
+    assert decayed == {id(p) for p in model.parameters() if p.dim() > 1}
+
+
+def test_data_root_and_pretrained_reach_everything():
+    path = str(ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_t_1x_coco.py')
+    cfg = load_config(path, dict(data_root='/elsewhere', pretrained='x.pth'))
+    text = str(cfg)
+    assert 'data/coco' not in text
+    assert cfg.train_dataloader.dataset.data_root == '/elsewhere/'
+    assert cfg.test_evaluator.ann_file == '/elsewhere/annotations/instances_val2017.json'
+    assert cfg.model.backbone.init_cfg.checkpoint == 'x.pth'
+    path = str(ROOT / 'configs' / 'selfsup' / 'um_mae_swin_l.py')
+    assert load_config(path, dict(data_root='/images')).train_dataloader.dataset.data_root == '/images'
+
+
+def test_options_that_do_not_fit():
+    path = str(ROOT / 'configs' / 'selfsup' / 'um_mae_swin_t.py')
+    with pytest.raises(InputError, match='train_dataloader.dataset.pipeline.99'):
+        load_config(path, {'train_dataloader.dataset.pipeline.99.x': 1})
+    with pytest.raises(InputError, match='absent.py does not exist'):
+        load_config('absent.py')

@@ -1,0 +1,128 @@
+"""tools/train.py and tools/test.py on a tiny mini set: Mask R-CNN."""
+import contextlib
+import io
+import json
+import re
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from tests.conftest import ROOT, run_tool
+
+CONFIG = ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
+PRETRAIN = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
+SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]', 'model.neck.in_channels=[16,32,64,128]',
+         'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1',
+         'default_hooks.logger.interval=1']
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+    """A checkpoint as pre-training of the same backbone writes it."""
+    from mmengine.config import Config
+    from mmpretrain.registry import MODELS
+    cfg = Config.fromfile(PRETRAIN)
+    cfg.merge_from_dict({'model.backbone.arch.embed_dims': 16, 'model.backbone.arch.num_heads': (1, 2, 4, 8),
+                         'model.neck.in_channels': 128})
+    path = tmp_path_factory.mktemp('pretrained') / 'epoch_1.pth'
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict(), meta={}), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def trained(mini, pretrained, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('detection')
+    result = run_tool('tools/train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', f'data_root={mini}',
+                      f'pretrained={pretrained}', *SMALL)
+    return work_dir, result.stdout + result.stderr
+
+
+def test_training_reports_what_was_loaded(trained, pretrained):
+    work_dir, output = trained
+    assert (work_dir / 'epoch_1.pth').exists()
+    report = output[output.index(f'UMSwin: from {pretrained}'):]
+    assert re.search(r'loaded: \d\d+ .*\n +resized: 0\n +new: 6 \(norm0.*\n +unused: \d+ \(neck', report)
+    assert 'coco/bbox_mAP' in output and 'coco/segm_mAP' in output
+
+
+def test_from_scratch_says_so(mini, tmp_path):
+    result = run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}', *SMALL)
+    assert 'UMSwin: from scratch' in result.stdout + result.stderr
+
+
+def run_test(trained, mini, tmp_path, *arguments, options=()):
+    work_dir, _ = trained
+    result = run_tool('tools/test.py', CONFIG, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'work', *arguments,
+                      '--cfg-options', f'data_root={mini}', *SMALL, f'test_evaluator.outfile_prefix={tmp_path}/results',
+                      'model.test_cfg.rcnn.score_thr=0.001', *options)
+    return result.stdout + result.stderr
+
+
+@pytest.mark.parametrize('tta', [False, True])
+def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, tta):
+    output = run_test(trained, mini, tmp_path, *(['--tta'] if tta else []))
+    coco = COCO(str(mini / 'annotations' / 'val.json'))
+    for kind in ('bbox', 'segm'):
+        found = json.loads((tmp_path / f'results.{kind}.json').read_text())
+        assert found
+        evaluation = COCOeval(coco, coco.loadRes(found), kind)
+        # mmdet's limits: AP at 100 detections an image, the rest at up to 1000; at most 20 are made here
+        evaluation.params.maxDets = [100, 300, 1000]
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        for name, value in zip(('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l'), evaluation.stats):
+            printed = float(re.search(rf'coco/{kind}_{name}: (-?[0-9.]+)', output)[1])
+            assert printed == pytest.approx(value, abs=5.1e-4), (kind, name)
+
+
+def test_pictures_and_predictions(trained, mini, tmp_path):
+    import pickle
+    run_test(trained, mini, tmp_path, '--show-dir', tmp_path / 'pictures', '--out', tmp_path / 'out.pkl')
+    assert len(list((tmp_path / 'pictures').rglob('*.jpg'))) == 4
+    assert (tmp_path / 'pictures' / '000000.jpg').exists()  # there, and not nested
+    predictions = pickle.loads((tmp_path / 'out.pkl').read_bytes())
+    assert len(predictions) == 4 and 'masks' in predictions[0]['pred_instances']
+
+
+def test_a_pretraining_checkpoint_is_not_tested_as_a_detector(pretrained, mini, tmp_path):
+    result = run_tool('tools/test.py', CONFIG, pretrained, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}', *SMALL,
+                      check=False)
+    assert result.returncode == 2
+    assert re.search(r'error: .*epoch_1.pth lacks \d+ parameters of the model', result.stderr)
+
+
+BAD = {
+    'no checkpoint': ('pretrained={tmp}/text.pth', 'text.pth is not a checkpoint'),
+    'absent checkpoint': ('pretrained={tmp}/absent.pth', 'absent.pth does not exist'),
+    'nothing matches': ('pretrained={tmp}/other.pth', 'nothing in .*other.pth matches UMSwin'),
+    'missing root': ('data_root={tmp}/absent', 'absent/ does not exist'),
+    'absent images': ('train_dataloader.dataset.ann_file={tmp}/absent.json', r"names 1 files that are not in .*first no\.jpg"),
+    'no annotations': ('train_dataloader.dataset.ann_file={tmp}/text.pth', 'text.pth is not a COCO annotation file'),
+    'empty annotations': ('train_dataloader.dataset.ann_file={tmp}/empty.json', 'empty.json lists no images'),
+    'classes': ('train_dataloader.dataset.metainfo.classes=[cat,dog]', 'class cat, dog of the config'),
+    'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
+    'load_from': ('load_from={tmp}/other.pth', 'nothing in the checkpoint .*other.pth matches'),
+}
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_bad_input_gets_one_sentence(case, mini, tmp_path):
+    option, sentence = BAD[case]
+    (tmp_path / 'text.pth').write_text('no checkpoint')
+    torch.save(dict(state_dict={'a.b': torch.zeros(1)}), tmp_path / 'other.pth')
+    annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
+    (tmp_path / 'empty.json').write_text(json.dumps({**annotations, 'images': [], 'annotations': []}))
+    annotations['images'][3]['file_name'] = 'no.jpg'
+    (tmp_path / 'absent.json').write_text(json.dumps(annotations))
+    small = [option for option in SMALL if not (case == 'arch' and 'arch' in option)]
+    root = [] if option.startswith('data_root') else [f'data_root={mini}']
+    result = run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path / 'work', '--cfg-options', *root, *small,
+                      option.format(tmp=tmp_path), check=False)
+    assert result.returncode == 2, result.stderr[-2000:]
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: ') and re.search(sentence, last), last
+    assert 'Traceback' not in result.stderr
