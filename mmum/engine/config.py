@@ -135,10 +135,15 @@ def set_show(cfg, show, show_dir):
 
 
 def set_amp(cfg):
-    """Mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU that has it, else float32."""
+    """Mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU that has it, else float32.
+
+    Detectors stay in float32 on a CPU: mmcv's operators know no bfloat16 there.
+    """
     if torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    elif cfg.get('default_scope') == 'mmdet':
+        print_log('--amp: on a CPU mmcv has its operators in float32 only, training goes on in float32', 'current')
     elif cpu_has_bfloat16():
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
     else:

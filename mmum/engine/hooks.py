@@ -1,46 +1,13 @@
 """Pictures of what the model reconstructs."""
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
-
-def reconstruction_picture(model, inputs, mask, border=4):
-    """Rows of masked input, reconstruction and original.
-
-    Args:
-        model (UMMAE): The model.
-        inputs (Tensor): Preprocessed images (N, C, H, W), at most a few.
-        mask (Tensor): Mask map (N, H/16, W/16).
-        border (int): White pixels between the images. Defaults to 4.
-
-    Returns:
-        np.ndarray: uint8 RGB.
-    """
-    was_training = model.training
-    model.eval()
-    seen, filled = model.reconstruct(inputs, mask)
-    model.train(was_training)
-    preprocessor = model.data_preprocessor
-    mean, std = (getattr(preprocessor, name, default) for name, default in (('mean', 0.), ('std', 1.)))
-    columns = []
-    for images in (seen, filled, inputs):
-        pixels = (images * std + mean).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-        pixels = pixels[..., :3] if pixels.shape[3] >= 3 else pixels[..., :1].repeat(3, 3)
-        frame = ((0, 0), (border, border), (border, border), (0, 0))
-        columns.append(np.concatenate(np.pad(pixels, frame, constant_values=255), 0))
-    return np.concatenate(columns, 1)
-
-
-def write_picture(path, rgb):
-    """Writes an RGB array; makes the folder."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), rgb[..., ::-1])
+from mmum.pictures import reconstruction_picture, write_picture
 
 
 @HOOKS.register_module()
@@ -83,8 +50,7 @@ class ReconstructionHook(Hook):
         return type(runner.train_loop).__name__ != 'IterBasedTrainLoop'
 
     def _first(self, data_batch):
-        keep = {'inputs': data_batch['inputs'][:self.max_images], 'data_samples': data_batch['data_samples'][:self.max_images]}
-        return keep
+        return {key: data_batch[key][:self.max_images] for key in ('inputs', 'data_samples')}
 
     def _picture(self, model, batch):
         model = model.module if is_model_wrapper(model) else model

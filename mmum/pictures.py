@@ -1,0 +1,91 @@
+"""Pictures for people: what was masked and reconstructed, what was detected."""
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+
+def reconstruction_picture(model, inputs, mask, border=4):
+    """Rows of masked input, reconstruction and original.
+
+    Args:
+        model (UMMAE): The model.
+        inputs (Tensor): Preprocessed images (N, C, H, W), at most a few.
+        mask (Tensor): Mask map (N, H/16, W/16).
+        border (int): White pixels around the images. Defaults to 4.
+
+    Returns:
+        np.ndarray: uint8 RGB.
+    """
+    was_training = model.training
+    model.eval()
+    seen, filled = model.reconstruct(inputs, mask)
+    model.train(was_training)
+    preprocessor = model.data_preprocessor
+    mean, std = (getattr(preprocessor, name, default) for name, default in (('mean', 0.), ('std', 1.)))
+    columns = []
+    for images in (seen, filled, inputs):
+        pixels = (images * std + mean).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        pixels = pixels[..., :3] if pixels.shape[3] >= 3 else pixels[..., :1].repeat(3, 3)
+        frame = ((0, 0), (border, border), (border, border), (0, 0))
+        columns.append(np.concatenate(np.pad(pixels, frame, constant_values=255), 0))
+    return np.concatenate(columns, 1)
+
+
+def detection_picture(folder, annotation_file, results, num_images=6, scale=2, threshold=0.3):
+    """Columns of images; rows: the truth, then what each of several detectors found.
+
+    Args:
+        folder (Path): The images.
+        annotation_file (Path): COCO annotations.
+        results (dict[str, Path]): Name of each detector, and its COCO results file with masks (``*.segm.json``).
+        num_images (int): Columns. Defaults to 6.
+        scale (int): Enlargement. Defaults to 2.
+        threshold (float): Lowest score to draw. Defaults to 0.3.
+
+    Returns:
+        np.ndarray: uint8 RGB.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(annotation_file))
+    names = {category['id']: category['name'] for category in coco.dataset['categories']}
+    infos = coco.dataset['images'][:num_images]
+    rows = {'truth': [dict(annotation, score=None) for annotation in coco.dataset['annotations']]}
+    rows.update((name, [found for found in json.loads(Path(path).read_text()) if found['score'] >= threshold])
+                for name, path in results.items())
+    picture = []
+    for title, objects in rows.items():
+        row = [_draw(folder, info, [o for o in objects if o['image_id'] == info['id']], names, scale) for info in infos]
+        row = np.concatenate(row, 1)
+        label = np.full((24, row.shape[1], 3), 255, np.uint8)
+        cv2.putText(label, title, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        picture += [label, row]
+    return np.concatenate(picture, 0)
+
+
+def _draw(folder, info, objects, names, scale):
+    """One image with outlines, class names and scores: RGB."""
+    image = cv2.imread(str(Path(folder) / info['file_name']))[..., ::-1]
+    image = np.ascontiguousarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
+    for found in sorted(objects, key=lambda o: o['score'] or 0):
+        colour = tuple(int(c) for c in cv2.cvtColor(
+            np.uint8([[[found['category_id'] * 37 % 180, 255, 255]]]), cv2.COLOR_HSV2RGB)[0, 0])
+        mask = cv2.resize(coco_mask.decode(found['segmentation']), None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(image, outlines, -1, colour, 2)
+        text = names[found['category_id']] + ('' if found['score'] is None else f' {100 * found["score"]:.0f}')
+        place = (int(found['bbox'][0] * scale), max(12, int(found['bbox'][1] * scale) - 3))
+        for thickness, shade in ((3, (0, 0, 0)), (1, colour)):
+            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, shade, thickness, cv2.LINE_AA)
+    return image
+
+
+def write_picture(path, rgb):
+    """Writes an RGB array; makes the folder."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), rgb[..., ::-1])
