@@ -8,12 +8,14 @@ _base_ = './mask_rcnn_um_swin_t_1x_coco.py'
 data_root = 'data/mini/'
 dataset = dict(data_root=data_root, metainfo=dict(classes=tuple('0123456789')), filter_cfg=dict(min_size=1))
 
+# heads that start from scratch learn faster normalised
+norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=48, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)),
         window_size=8,
         drop_path_rate=0.),
-    neck=dict(in_channels=[48, 48 * 2, 48 * 4, 48 * 8], out_channels=64, num_outs=4, norm_cfg=dict(type='GN', num_groups=8)),
+    neck=dict(in_channels=[48, 48 * 2, 48 * 4, 48 * 8], out_channels=64, num_outs=4, norm_cfg=norm_cfg),
     # digits are 20 to 64 px in images of 128 px
     rpn_head=dict(
         in_channels=64,
@@ -21,7 +23,15 @@ model = dict(
         anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32])),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, finest_scale=28, roi_layer=dict(sampling_ratio=1)),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
+        bbox_head=dict(
+            type='ConvFCBBoxHead',
+            num_shared_convs=2,
+            num_shared_fcs=1,
+            in_channels=64,
+            conv_out_channels=64,
+            fc_out_channels=256,
+            norm_cfg=norm_cfg,
+            num_classes=10),
         mask_roi_extractor=dict(out_channels=64, finest_scale=28, roi_layer=dict(sampling_ratio=1)),
         mask_head=dict(in_channels=64, conv_out_channels=64, num_convs=2, num_classes=10)),
     train_cfg=dict(

@@ -2,6 +2,7 @@ from .mask_tta import MaskTTAModel
 from .um_decoder import UMDecoder
 from .um_head import UMHead
 from .um_mae import UMMAE
+from .um_pvt import UMPVT
 from .um_swin import UMSwin
 
-__all__ = ['MaskTTAModel', 'UMDecoder', 'UMHead', 'UMMAE', 'UMSwin']
+__all__ = ['MaskTTAModel', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMSwin']

@@ -103,6 +103,15 @@ def test_walls_are_those_of_swin():
     assert torch.equal(layout.bias(torch.zeros(len(layout.offsets), 1))[:, 0] == -100, apart)
 
 
+def test_a_fresh_bias_tells_offsets_apart():
+    model = UMSwin(SMALL_ARCH)
+    model.init_weights()
+    layout = dense_layout(8, 8, 8, 0, False, 'cpu')
+    for stage in model.stages:
+        for block in stage.blocks:
+            assert block.attn.pos_mlp(layout.offsets).std(0).mean() > 0.02
+
+
 def test_stochastic_depth_grows():
     model = UMSwin(SMALL_ARCH, drop_path_rate=0.7)
     rates = [getattr(block.drop_path, 'drop_prob', 0.) for stage in model.stages for block in stage.blocks]
@@ -118,5 +127,5 @@ def test_output_norms():
 @pytest.mark.parametrize('arch', [dict(embed_dims=16, depths=(2, 2)), dict(embed_dims=16, depths=(2, 2), num_heads=(1, 3)),
                                   dict(embed_dims=16, depths=(2, ), num_heads=(1, 2))])
 def test_archs_that_cannot_be(arch):
-    with pytest.raises(InputError, match='arch'):
+    with pytest.raises(InputError, match='arch|heads do not divide'):
         MODELS.build(dict(type='UMSwin', arch=arch))
