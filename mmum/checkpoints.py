@@ -85,52 +85,55 @@ def weights_of(checkpoint, path='the checkpoint'):
 
 # ------------------------------------------------------------------ the authors' names
 
-# (authors' name, ours); {i} is a block's running number in theirs, {stage}.{block} in ours
-OFFICIAL_SWIN = {
-    'vis_mask_token': 'backbone.secondary_token',
-    'patch_embed.proj.weight': 'backbone.patch_embed.weight',
-    'patch_embed.proj.bias': 'backbone.patch_embed.bias',
-    'patch_embed.norm.weight': 'backbone.patch_norm.weight',
-    'patch_embed.norm.bias': 'backbone.patch_norm.bias',
-    'norm.weight': 'backbone.norm{last}.weight',
-    'norm.bias': 'backbone.norm{last}.bias',
+# Authors' name -> ours. Blocks count through in theirs, and within their stage in ours; the merge before a stage belongs to
+# its first block in theirs.
+
+
+def _pairs(names):
+    """{theirs: ours} of modules -> the same of their weights and biases."""
+    names = names if isinstance(names, dict) else {name: name for name in names}
+    return {f'{theirs}.{kind}': f'{ours}.{kind}' for theirs, ours in names.items() for kind in ('weight', 'bias')}
+
+
+OFFICIAL_TRANSFORMER_BLOCK = _pairs(('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2'))
+OFFICIAL_EMBEDDING = {'vis_mask_token': 'secondary_token', **_pairs({'patch_embed.proj': 'patch_embed'})}
+OFFICIAL_ENCODERS = {
+    'Swin': dict(
+        embedding={**OFFICIAL_EMBEDDING, **_pairs({'patch_embed.norm': 'patch_norm'})},
+        merge=_pairs(('downsample.norm', 'downsample.proj')),
+        block={**OFFICIAL_TRANSFORMER_BLOCK, **_pairs({f'attn.posmlp.{i}': f'attn.pos_mlp.{i}' for i in (0, 2)})}),
+    'PVT': dict(
+        embedding=OFFICIAL_EMBEDDING,
+        merge=_pairs(('downsample.proj', )),
+        block=_pairs(('norm1', 'attn.q', 'attn.kv', 'attn.sr', 'attn.norm', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2'))),
 }
-OFFICIAL_SWIN_BLOCK = {
-    **{f'{name}.{kind}': f'{name}.{kind}'
-       for name in ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2') for kind in ('weight', 'bias')},
-    **{f'attn.posmlp.{i}.{kind}': f'attn.pos_mlp.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')},
-}
-OFFICIAL_SWIN_MERGE = {f'downsample.{name}.{kind}': f'downsample.{name}.{kind}'
-                       for name in ('norm', 'proj') for kind in ('weight', 'bias')}
 OFFICIAL_DECODER = {
-    'mask_token': 'neck.mask_token',
-    **{f'decoder_{name}.{kind}': f'neck.{name}.{kind}' for name in ('embed', 'norm', 'pred') for kind in ('weight', 'bias')},
-}
-OFFICIAL_DECODER_BLOCK = {f'{name}.{kind}': f'{name}.{kind}'
-                          for name in ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2')
-                          for kind in ('weight', 'bias')}
+    'mask_token': 'mask_token', **_pairs({f'decoder_{name}': name for name in ('embed', 'norm', 'pred')})}
 # fixed sin-cos positions, which mmum computes
-OFFICIAL_FIXED = {'decoder_pos_embed'}
+OFFICIAL_FIXED = {'decoder_pos_embed', 'pos_embed'}
+
+
+def _numbers(pattern, names):
+    """The block numbers that a pattern finds in names, sorted."""
+    return sorted({int(match[1]) for match in map(re.compile(pattern).match, names) if match})
 
 
 def _official_table(names):
     """The whole table of names for a model with these blocks: authors' name -> ours."""
-    blocks = 1 + max((int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.').match, names) if m), default=-1)
-    merges = sorted({int(m[1]) for m in map(re.compile(r'blocks\.(\d+)\.downsample\.').match, names) if m})
-    decoder_blocks = 1 + max((int(m[1]) for m in map(re.compile(r'decoder_blocks\.(\d+)\.').match, names) if m), default=-1)
-    table = {**OFFICIAL_SWIN, **OFFICIAL_DECODER}
-    table = {theirs: ours.format(last=len(merges)) for theirs, ours in table.items()}
-    starts = [0, *merges]  # the running number of each stage's first block, which holds the merge before it
-    for i in range(blocks):
+    encoder = OFFICIAL_ENCODERS['PVT' if any('.attn.kv.' in name for name in names) else 'Swin']
+    merges = _numbers(r'blocks\.(\d+)\.downsample\.', names)
+    starts = [0, *merges]
+    table = {theirs: f'backbone.{ours}' for theirs, ours in encoder['embedding'].items()}
+    table.update((f'norm.{kind}', f'backbone.norm{len(merges)}.{kind}') for kind in ('weight', 'bias'))
+    for i in range(1 + max(_numbers(r'blocks\.(\d+)\.', names), default=-1)):
         stage = sum(start <= i for start in starts) - 1
-        for theirs, ours in OFFICIAL_SWIN_BLOCK.items():
-            table[f'blocks.{i}.{theirs}'] = f'backbone.stages.{stage}.blocks.{i - starts[stage]}.{ours}'
+        ours = f'backbone.stages.{stage}'
+        table.update((f'blocks.{i}.{k}', f'{ours}.blocks.{i - starts[stage]}.{v}') for k, v in encoder['block'].items())
         if i in merges:
-            for theirs, ours in OFFICIAL_SWIN_MERGE.items():
-                table[f'blocks.{i}.{theirs}'] = f'backbone.stages.{stage}.{ours}'
-    for i in range(decoder_blocks):
-        for theirs, ours in OFFICIAL_DECODER_BLOCK.items():
-            table[f'decoder_blocks.{i}.{theirs}'] = f'neck.blocks.{i}.{ours}'
+            table.update((f'blocks.{i}.{k}', f'{ours}.{v}') for k, v in encoder['merge'].items())
+    table.update((theirs, f'neck.{ours}') for theirs, ours in OFFICIAL_DECODER.items())
+    for i in range(1 + max(_numbers(r'decoder_blocks\.(\d+)\.', names), default=-1)):
+        table.update((f'decoder_blocks.{i}.{k}', f'neck.blocks.{i}.{v}') for k, v in OFFICIAL_TRANSFORMER_BLOCK.items())
     return table
 
 
@@ -155,15 +158,15 @@ def from_official(state_dict):
         faults = [f'{kind} {", ".join(sorted(names)[:5])}{" ..." if len(names) > 5 else ""}'
                   for kind, names in (('unknown', unknown), ('missing', missing)) if names]
         raise InputError(f"these are not the weights of the authors' pre-training model: {'; '.join(faults)} "
-                         '(expected all names of their UM-MAE Swin, encoder and decoder)')
+                         '(expected all names of their UM-MAE Swin or PVT, encoder and decoder)')
     return {ours: _official_shape(theirs, state_dict[theirs]) for theirs, ours in table.items()}
 
 
 def _official_shape(name, tensor):
-    """The authors keep tokens as (1, 1, C) and position MLPs as 1x1 convolutions."""
+    """The authors keep tokens as (1, 1, C), and position MLPs and PVT's reduction as 1x1 convolutions."""
     if name.endswith('mask_token'):
         return tensor.flatten()
-    return tensor.flatten(1) if 'posmlp' in name and tensor.dim() == 4 else tensor
+    return tensor.flatten(1) if ('posmlp' in name or '.attn.sr.' in name) and tensor.dim() == 4 else tensor
 
 
 # ------------------------------------------------------------------ starting a backbone
@@ -205,7 +208,7 @@ def load_backbone(module, weights, source='the checkpoint'):
     Returns:
         str: What was loaded, resized, new (kept as initialised) and unused.
     """
-    if 'vis_mask_token' in weights or any('.attn.posmlp.' in key for key in weights):
+    if 'vis_mask_token' in weights:
         weights = from_official(weights)
     if any(key.startswith('backbone.') for key in weights):
         own = {key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')}

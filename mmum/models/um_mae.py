@@ -60,7 +60,7 @@ class UMMAE(BaseSelfSupervisor):
         pred = self.predict_removed(inputs, mask)
         for sample, *one in zip(data_samples, pred, inputs, mask):
             loss = self.head.loss(*(tensor[None] for tensor in one))
-            sample.set_field(float(loss), 'reconstruction_loss')
+            sample.set_field(float(loss.detach()), 'reconstruction_loss')
         return data_samples
 
     @torch.no_grad()
