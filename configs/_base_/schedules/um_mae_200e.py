@@ -1,7 +1,7 @@
 # The paper's pre-training: AdamW, lr 1.5e-4 x batch / 256 at batch 4096, 200 epochs of which 10 warm up.
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1.5e-4 * 4096 / 256, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1.5e-4 * 4096 / 256, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     # 1-D parameters do not decay: biases, norms (bias_decay_mult, norm_decay_mult) and tokens
     paramwise_cfg=dict(
         bias_decay_mult=0.,
