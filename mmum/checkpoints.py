@@ -106,6 +106,8 @@ OFFICIAL_ENCODERS = {
         embedding=OFFICIAL_EMBEDDING,
         merge=_pairs(('downsample.proj', )),
         block=_pairs(('norm1', 'attn.q', 'attn.kv', 'attn.sr', 'attn.norm', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2'))),
+    'ViT': dict(
+        embedding={**OFFICIAL_EMBEDDING, 'cls_token': 'cls_token'}, merge={}, block=OFFICIAL_TRANSFORMER_BLOCK),
 }
 OFFICIAL_DECODER = {
     'mask_token': 'mask_token', **_pairs({f'decoder_{name}': name for name in ('embed', 'norm', 'pred')})}
@@ -120,14 +122,17 @@ def _numbers(pattern, names):
 
 def _official_table(names):
     """The whole table of names for a model with these blocks: authors' name -> ours."""
-    encoder = OFFICIAL_ENCODERS['PVT' if any('.attn.kv.' in name for name in names) else 'Swin']
+    family = 'ViT' if 'cls_token' in names else 'PVT' if any('.attn.kv.' in name for name in names) else 'Swin'
+    encoder = OFFICIAL_ENCODERS[family]
     merges = _numbers(r'blocks\.(\d+)\.downsample\.', names)
     starts = [0, *merges]
     table = {theirs: f'backbone.{ours}' for theirs, ours in encoder['embedding'].items()}
-    table.update((f'norm.{kind}', f'backbone.norm{len(merges)}.{kind}') for kind in ('weight', 'bias'))
-    for i in range(1 + max(_numbers(r'blocks\.(\d+)\.', names), default=-1)):
+    blocks = 1 + max(_numbers(r'blocks\.(\d+)\.', names), default=-1)
+    last = blocks - 1 if family == 'ViT' else len(merges)
+    table.update((f'norm.{kind}', f'backbone.norm{last}.{kind}') for kind in ('weight', 'bias'))
+    for i in range(blocks):
         stage = sum(start <= i for start in starts) - 1
-        ours = f'backbone.stages.{stage}'
+        ours = 'backbone' if family == 'ViT' else f'backbone.stages.{stage}'
         table.update((f'blocks.{i}.{k}', f'{ours}.blocks.{i - starts[stage]}.{v}') for k, v in encoder['block'].items())
         if i in merges:
             table.update((f'blocks.{i}.{k}', f'{ours}.{v}') for k, v in encoder['merge'].items())
@@ -158,13 +163,13 @@ def from_official(state_dict):
         faults = [f'{kind} {", ".join(sorted(names)[:5])}{" ..." if len(names) > 5 else ""}'
                   for kind, names in (('unknown', unknown), ('missing', missing)) if names]
         raise InputError(f"these are not the weights of the authors' pre-training model: {'; '.join(faults)} "
-                         '(expected all names of their UM-MAE Swin or PVT, encoder and decoder)')
+                         '(expected all names of their UM-MAE Swin, PVT or ViT, encoder and decoder)')
     return {ours: _official_shape(theirs, state_dict[theirs]) for theirs, ours in table.items()}
 
 
 def _official_shape(name, tensor):
     """The authors keep tokens as (1, 1, C), and position MLPs and PVT's reduction as 1x1 convolutions."""
-    if name.endswith('mask_token'):
+    if name.endswith(('mask_token', 'cls_token')):
         return tensor.flatten()
     return tensor.flatten(1) if ('posmlp' in name or '.attn.sr.' in name) and tensor.dim() == 4 else tensor
 

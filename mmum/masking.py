@@ -31,9 +31,19 @@ from mmum.errors import InputError
 VISIBLE, SECONDARY, REMOVED = 0, 1, 2
 
 
-def check_input_size(height, width, unit=16):
-    """Raises InputError unless an image can be made compact: both sides multiples of 4 units (stride 32 on half)."""
-    step = 4 * unit
+def check_input_size(height, width, unit=16, stride=32):
+    """Raises InputError unless an image can be made compact.
+
+    Both sides must be multiples of 2 units (whole cells), and half of them, the compact image, of the backbone's stride:
+    multiples of 64 for a pyramid of stride 32, of 32 for a ViT of stride 16.
+
+    Args:
+        height (int): Image height in pixels.
+        width (int): Image width in pixels.
+        unit (int): Side of a mask unit in pixels. Defaults to 16.
+        stride (int): Stride of the backbone, a multiple of ``unit``. Defaults to 32.
+    """
+    step = 2 * max(unit, stride)
     if height <= 0 or width <= 0 or height % step or width % step:
         down = [max(step, side // step * step) for side in (height, width)]
         raise InputError(f'the input size {height}x{width} (height x width) cannot be masked: both sides must be positive '
@@ -69,7 +79,7 @@ def sample_mask_map(grid, secondary_ratio=0.25, random=np.random):
     return np.ascontiguousarray(state.reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(grid))
 
 
-def check_mask_map(mask, height, width, unit=16):
+def check_mask_map(mask, height, width, unit=16, stride=32):
     """Raises InputError unless ``mask`` is a mask map for images of this size.
 
     The shape is always checked; that every cell holds exactly one sampled unit only on the CPU, where it needs no
@@ -80,8 +90,9 @@ def check_mask_map(mask, height, width, unit=16):
         height (int): Image height in pixels.
         width (int): Image width in pixels.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
+        stride (int): Stride of the backbone. Defaults to 32.
     """
-    check_input_size(height, width, unit)
+    check_input_size(height, width, unit, stride)
     if mask.dim() != 3 or mask.shape[1:] != (height // unit, width // unit):
         raise InputError(f'a mask map of shape {tuple(mask.shape)} does not fit images of {height}x{width}: expected '
                          f'(N, {height // unit}, {width // unit}); give UniformMask the input_size of the crop')

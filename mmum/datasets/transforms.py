@@ -18,20 +18,21 @@ class UniformMask(BaseTransform):
     - mask (np.uint8, (H / unit, W / unit)): 0 visible, 1 secondary, 2 removed.
 
     Args:
-        input_size (int | tuple[int, int]): Size of the images in pixels, one side or (h, w), multiples of 4 units.
+        input_size (int | tuple[int, int]): Size of the images in pixels, one side or (h, w), multiples of twice the stride.
             Defaults to 256.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
         secondary_ratio (float): Share of the sampled units that lose their content, 0 to 1. Defaults to 0.25.
+        stride (int): Stride of the backbone: 32 for a pyramid, 16 for a ViT. Defaults to 32.
 
     Raises:
         InputError: If the size or the ratio cannot be.
     """
 
-    def __init__(self, input_size=256, unit=16, secondary_ratio=0.25):
+    def __init__(self, input_size=256, unit=16, secondary_ratio=0.25, stride=32):
         size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
         if len(size) != 2:
             raise InputError(f'input_size={input_size} of UniformMask should be one side or (height, width)')
-        check_input_size(*size, unit)
+        check_input_size(*size, unit, stride)
         if not 0 <= secondary_ratio <= 1:
             raise InputError(f'secondary_ratio={secondary_ratio} of UniformMask should lie between 0 and 1')
         self.grid = (size[0] // unit, size[1] // unit)

@@ -4,5 +4,6 @@ from .um_head import UMHead
 from .um_mae import UMMAE
 from .um_pvt import UMPVT
 from .um_swin import UMSwin
+from .um_vit import UMViT
 
-__all__ = ['MaskTTAModel', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMSwin']
+__all__ = ['MaskTTAModel', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMSwin', 'UMViT']

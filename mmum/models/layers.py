@@ -1,5 +1,6 @@
 """Blocks shared by the backbones and the decoder."""
 import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
 from torch import nn
 
 
@@ -70,21 +71,22 @@ class TransformerBlock(nn.Module):
         embed_dims (int): Channels.
         num_heads (int): Attention heads.
         mlp_ratio (float): Hidden channels of the MLP over channels. Defaults to 4.
-        eps (float): Of both LayerNorms. Defaults to 1e-6.
+        drop_path (float): Stochastic depth rate. Defaults to 0.
     """
 
-    def __init__(self, embed_dims, num_heads, mlp_ratio=4, eps=1e-6):
+    def __init__(self, embed_dims, num_heads, mlp_ratio=4, drop_path=0.):
         super().__init__()
-        self.norm1 = nn.LayerNorm(embed_dims, eps=eps)
+        self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.attn = Attention(embed_dims, num_heads)
-        self.norm2 = nn.LayerNorm(embed_dims, eps=eps)
+        self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.mlp = MLP(embed_dims, int(embed_dims * mlp_ratio))
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x, num_queries=None):
         """(N, L, C) -> (N, num_queries or L, C), see :meth:`Attention.forward`."""
-        attended = self.attn(self.norm1(x), num_queries=num_queries)
+        attended = self.drop_path(self.attn(self.norm1(x), num_queries=num_queries))
         x = (x if num_queries is None else x[:, -num_queries:]) + attended
-        return x + self.mlp(self.norm2(x))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 def init_transformer(module):

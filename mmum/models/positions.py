@@ -2,6 +2,7 @@
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 
 
 @lru_cache(maxsize=8)
@@ -30,3 +31,21 @@ def sincos_positions(grid, embed_dims, device):
         column = encode(columns).expand(rows, -1, -1)
         row = encode(rows)[:, None].expand(-1, columns, -1)
         return torch.cat([column, row], 2).flatten(0, 1).to(device)
+
+
+def dense_positions(table, grid, wanted):
+    """Resizes a position embedding bicubically (align_corners=False).
+
+    Args:
+        table (Tensor): (rows * columns, C), row by row.
+        grid (tuple[int, int]): Its rows and columns.
+        wanted (tuple[int, int]): Rows and columns to have.
+
+    Returns:
+        Tensor: (wanted rows, wanted columns, C).
+    """
+    table = table.view(*grid, -1)
+    if wanted == grid:
+        return table
+    table = F.interpolate(table.permute(2, 0, 1)[None], wanted, mode='bicubic', align_corners=False)
+    return table[0].permute(1, 2, 0)

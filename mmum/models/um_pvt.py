@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmum.models.layers import MLP
-from mmum.models.positions import sincos_positions
+from mmum.models.positions import dense_positions, sincos_positions
 from mmum.models.pyramid import PyramidBackbone
 
 
@@ -151,18 +151,11 @@ class UMPVT(PyramidBackbone):
         grid = tuple(-(-side // self.patch_size) for side in x.shape[2:])
         x, positions = super().embed(x, mask)
         if mask is None:
-            return x + self._dense_positions(grid, x), None
+            table = self.pos_embed if self.pos_embed is not None else sincos_positions(self.grid, x.shape[3], x.device)
+            return x + dense_positions(table, self.grid, grid).to(x.dtype), None
         table = sincos_positions(grid, x.shape[3], x.device).to(x.dtype)
         index = (positions[:, 0] * grid[1] + positions[:, 1]).long()
         return x + table[index], positions
-
-    def _dense_positions(self, grid, x):
-        """Position embedding of a whole image: (H', W', C)."""
-        table = self.pos_embed if self.pos_embed is not None else sincos_positions(self.grid, x.shape[3], x.device)
-        table = table.view(1, *self.grid, -1)
-        if grid != self.grid:
-            table = F.interpolate(table.permute(0, 3, 1, 2), grid, mode='bicubic', align_corners=False).permute(0, 2, 3, 1)
-        return table[0].to(x.dtype)
 
     def block_context(self, stage, x, positions):
         """Nothing: positions enter with the embedding."""
