@@ -6,8 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+
+from mmum.masking import REMOVED, SECONDARY, gather_units, sample_mask_map
 
 
 def reconstruction_picture(model, inputs, mask, border=4):
@@ -83,6 +86,42 @@ def _draw(folder, info, objects, names, scale):
         for thickness, shade in ((3, (0, 0, 0)), (1, colour)):
             cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, shade, thickness, cv2.LINE_AA)
     return image
+
+
+def method_picture(side=192, seed=5):
+    """The idea in three panels: an image with its cells, what is sampled and masked again, the compact image.
+
+    Args:
+        side (int): Side of the image in pixels, a multiple of 64. Defaults to 192.
+        seed (int): Of the mask map. Defaults to 5.
+
+    Returns:
+        np.ndarray: uint8 RGB.
+    """
+    y, x = np.mgrid[0:1:side * 1j, 0:1:side * 1j]
+    image = np.stack([80 + 150 * x, 210 - 120 * y, 120 + 90 * (x + y) / 2], -1).astype(np.uint8)  # sky
+    cv2.circle(image, (int(0.7 * side), int(0.3 * side)), side // 6, (255, 226, 110), -1, cv2.LINE_AA)
+    hills = np.array([[0, 1], [0, .75], [.25, .5], [.45, .72], [.7, .58], [1, .8], [1, 1]]) * side
+    cv2.fillPoly(image, [hills.astype(np.int32)], (58, 110, 90), cv2.LINE_AA)
+
+    mask = sample_mask_map((side // 16, side // 16), random=np.random.RandomState(seed))
+    cover = np.kron(mask, np.ones((16, 16), np.uint8))[..., None]
+    hatched = np.where((np.add.outer(np.arange(side), np.arange(side)) % 8 < 2)[..., None], 110, 200)
+    sampled = np.where(cover == SECONDARY, hatched, image)
+    sampled = np.where(cover == REMOVED, 255, sampled).astype(np.uint8)
+    tensor, where = torch.from_numpy(np.ascontiguousarray(sampled)).permute(2, 0, 1)[None], torch.from_numpy(mask)[None]
+    compact = gather_units(tensor, where)[0].permute(1, 2, 0).numpy()
+
+    panels = []
+    for panel, step in ((image, 32), (sampled, 32), (compact, 16)):
+        panel = np.ascontiguousarray(np.pad(panel, ((0, 1), (0, 1), (0, 0)), mode='edge'))
+        panel[::step] = panel[:, ::step] = 60  # the borders of cells
+        above = (side + 1 - len(panel)) // 2
+        panels.append(np.pad(panel, ((above, side + 1 - len(panel) - above), (0, 0), (0, 0)), constant_values=255))
+    gap = np.full((side + 1, 32, 3), 255, np.uint8)
+    cv2.arrowedLine(gap, (6, side // 2), (26, side // 2), (60, 60, 60), 2, cv2.LINE_AA, tipLength=0.4)
+    row = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], 1)
+    return np.pad(row, ((8, 8), (8, 8), (0, 0)), constant_values=255).repeat(2, 0).repeat(2, 1)
 
 
 def write_picture(path, rgb):

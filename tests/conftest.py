@@ -47,8 +47,9 @@ def data_samples(mask):
 
 def run_tool(*args, cwd=ROOT, check=True, **env):
     """Runs a tool as a user does; returns the finished process with stdout and stderr as text."""
-    result = subprocess.run([sys.executable, *map(str, args)], cwd=cwd, text=True, capture_output=True,
-                            env={**os.environ, 'OMP_NUM_THREADS': '2', **env})
+    program = 'bash' if str(args[0]).endswith('.sh') else sys.executable
+    result = subprocess.run([program, *map(str, args)], cwd=cwd, text=True, capture_output=True,
+                            env={**os.environ, 'OMP_NUM_THREADS': '2', 'PYTHON': sys.executable, **env})
     if check:
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result

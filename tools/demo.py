@@ -30,6 +30,7 @@ CONFIGS = TOOLS.parent / 'configs'
 PRETRAIN = CONFIGS / 'selfsup' / 'um_mae_swin_nano_mini.py'
 DETECT = CONFIGS / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
 STARTS = ('from scratch', 'pre-trained')
+MARKS = ('<!-- demo table -->', '<!-- end of demo table -->')
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 
 
@@ -38,7 +39,8 @@ def parse_args():
     parser.add_argument('--out', default='work_dirs/demo', help='folder to write to (default: work_dirs/demo)')
     parser.add_argument('--data', default='data/mini', help='the mini data set, made if it is not there (default: data/mini)')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='one run of everything for each (default: 0)')
-    parser.add_argument('--table', help='also write the table to this Markdown file')
+    parser.add_argument('--publish', metavar='FOLDER', help='run nothing: put the results of an earlier run (its --out) into '
+                        'docs/results/, README.md and docs/results.md')
     parser.add_argument('--pretrain-options', nargs='+', default=[], metavar='KEY=VALUE', help='--cfg-options of pre-training')
     parser.add_argument('--detect-options', nargs='+', default=[], metavar='KEY=VALUE', help='--cfg-options of the detector')
     return parser.parse_args()
@@ -129,8 +131,23 @@ def table(results):
     return '\n'.join(lines) + '\n'
 
 
+def publish(folder):
+    """Puts the table of an earlier run between the marks of README.md and docs/results.md."""
+    root, folder = TOOLS.parent, Path(folder)
+    if not (folder / 'results.json').exists():
+        raise InputError(f'{folder} holds no results.json: give the --out folder of an earlier run')
+    results = json.loads((folder / 'results.json').read_text())
+    (root / 'docs' / 'results').mkdir(exist_ok=True)
+    (root / 'docs' / 'results' / 'demo.json').write_text(json.dumps(results, indent=1) + '\n')
+    for page in (root / 'README.md', root / 'docs' / 'results.md'):
+        before, rest = page.read_text().split(MARKS[0])
+        page.write_text(f'{before}{MARKS[0]}\n{table(results)}{MARKS[1]}{rest.split(MARKS[1])[1]}')
+
+
 def main():
     args = parse_args()
+    if args.publish:
+        return publish(args.publish)
     out, data = Path(args.out), Path(args.data)
     start, data_seconds = time.time(), None
     if not (data / 'annotations' / 'val.json').exists():  # the last file that is written
@@ -147,8 +164,6 @@ def main():
         hardware=hardware(), date=datetime.date.today().isoformat(), data_seconds=data_seconds, runs=runs)
     (out / 'results.json').write_text(json.dumps(results, indent=1))
     (out / 'results.md').write_text(table(results))
-    if args.table:
-        Path(args.table).write_text(table(results))
 
     last = max((folder / 'pretrain' / 'reconstruction').glob('*.png'), key=os.path.getmtime)
     shutil.copy(last, out / 'reconstruction.png')

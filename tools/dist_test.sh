@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
-# More machines: NNODES, NODE_RANK, MASTER_ADDR, PORT.
-exec torchrun --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
+# More machines: NNODES, NODE_RANK, MASTER_ADDR, PORT. Another interpreter: PYTHON.
+exec "${PYTHON:-python}" -m torch.distributed.run --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     "$(dirname "$0")/test.py" "$1" "$2" --launcher pytorch "${@:4}"
