@@ -19,7 +19,8 @@ def official():
 
 def test_from_official_is_strict():
     weights = official()
-    assert set(from_official(weights)) == set(build(dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))).state_dict())
+    arch = dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
+    assert set(from_official(weights)) == set(build(arch).state_dict())
     with pytest.raises(InputError, match='unknown blocks.0.attn.extra'):
         from_official({**weights, 'blocks.0.attn.extra': torch.zeros(1)})
     weights.pop('blocks.3.attn.posmlp.0.weight')

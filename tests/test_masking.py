@@ -4,9 +4,23 @@ import pytest
 import torch
 
 from mmum.errors import InputError
-from mmum.masking import (REMOVED, SECONDARY, VISIBLE, check_input_size, check_mask_map, gather_units, merge_positions,
-                          patch_positions, removed_units, sample_mask_map, sampled_units, scatter_units, secondary_patches,
-                          unit_images, unit_patches)
+from mmum.masking import (
+    REMOVED,
+    SECONDARY,
+    VISIBLE,
+    check_input_size,
+    check_mask_map,
+    gather_units,
+    merge_positions,
+    patch_positions,
+    removed_units,
+    sample_mask_map,
+    sampled_units,
+    scatter_units,
+    secondary_patches,
+    unit_images,
+    unit_patches,
+)
 from tests.conftest import mask_maps
 
 GRIDS = [(16, 16), (4, 12), (20, 8)]

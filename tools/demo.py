@@ -64,8 +64,8 @@ def run_stage(name, log, *command):
                 print(f'  {time.time() - start:4.0f} s  {progress[1]} {"  ".join(parts)}', flush=True)
     if process.returncode:
         print(''.join(lines[-15:]), file=sys.stderr)
-        raise InputError(f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are above, all of them '
-                         f'in {log}')
+        raise InputError(f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are above, all of '
+                         f'them in {log}')
     seconds = time.time() - start
     print(f'  done in {seconds:.0f} s', flush=True)
     return seconds, ''.join(lines)
@@ -76,8 +76,8 @@ def run_seed(args, out, seed):
     seconds, ap = {}, {}
     pretrain = out / 'pretrain'
     seconds['pre-training'], _ = run_stage(
-        'Pre-training on unlabelled images', out / 'pretrain.log', TOOLS / 'train.py', PRETRAIN, '--amp', '--work-dir', pretrain,
-        '--cfg-options', f'data_root={args.data}/unlabelled', f'randomness.seed={seed}', *args.pretrain_options)
+        'Pre-training on unlabelled images', out / 'pretrain.log', TOOLS / 'train.py', PRETRAIN, '--amp', '--work-dir',
+        pretrain, '--cfg-options', f'data_root={args.data}/unlabelled', f'randomness.seed={seed}', *args.pretrain_options)
     checkpoint = (pretrain / 'last_checkpoint').read_text()
     for start in STARTS:
         work_dir = out / start.replace(' ', '_')

@@ -1,7 +1,10 @@
 """Blocks shared by the backbones and the decoder."""
+import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
+
+from mmum.masking import gather_units, secondary_patches
 
 
 class MLP(nn.Module):
@@ -87,6 +90,39 @@ class TransformerBlock(nn.Module):
         attended = self.drop_path(self.attn(self.norm1(x), num_queries=num_queries))
         x = (x if num_queries is None else x[:, -num_queries:]) + attended
         return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def embed_all(images, conv, secondary_token):
+    """Embeds every patch of whole images: (N, C, H, W) -> (N, H', W', C_0), padded to whole patches.
+
+    Args:
+        images (Tensor): (N, C, H, W).
+        conv (nn.Conv2d): The patch embedding.
+        secondary_token (Tensor): (C_0,). Nothing is masked, but a zero of it keeps it in the graph, because DDP wants a
+            gradient of every parameter.
+    """
+    size = conv.stride[0]
+    pad_h, pad_w = -images.shape[2] % size, -images.shape[3] % size
+    if pad_h or pad_w:
+        images = F.pad(images, (0, pad_w, 0, pad_h))
+    return F.conv2d(images, conv.weight, conv.bias + 0 * secondary_token, size).permute(0, 2, 3, 1)
+
+
+def embed_sampled(images, mask, conv, secondary_token):
+    """Embeds the patches of sampled units alone; those of secondary units become the token.
+
+    Args:
+        images (Tensor): (N, C, H, W).
+        mask (Tensor): Mask map (N, H/unit, W/unit).
+        conv (nn.Conv2d): The patch embedding.
+        secondary_token (Tensor): (C_0,).
+
+    Returns:
+        Tensor: (N, H'/2, W'/2, C_0), the patches of the compact image.
+    """
+    x = conv(gather_units(images, mask)).permute(0, 2, 3, 1)
+    secondary = secondary_patches(mask, 2 * x.shape[1] // mask.shape[1])[..., None]
+    return torch.where(secondary, secondary_token.to(x.dtype), x)
 
 
 def init_transformer(module):

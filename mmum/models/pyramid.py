@@ -1,13 +1,13 @@
 """What the pyramid backbones share: embedding, stages, output norms, freezing. Dense or on the compact image."""
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
-from mmum.masking import check_mask_map, gather_units, merge_positions, patch_positions, secondary_patches
+from mmum.masking import check_mask_map, merge_positions, patch_positions
+from mmum.models.layers import embed_all, embed_sampled
 
 
 class PyramidBackbone(BaseModule):
@@ -139,18 +139,10 @@ class PyramidBackbone(BaseModule):
         With a mask only sampled units are embedded, and patches of secondary units become the learnable token.
         """
         if mask is None:
-            # Nothing is masked; the zero keeps the token in the graph, because DDP wants a gradient of every parameter.
-            bias = self.patch_embed.bias + 0 * self.secondary_token
-            pad_h, pad_w = (-side % self.patch_size for side in x.shape[2:])
-            x = F.pad(x, (0, pad_w, 0, pad_h)) if pad_h or pad_w else x
-            x = F.conv2d(x, self.patch_embed.weight, bias, self.patch_size).permute(0, 2, 3, 1)
-            return self.patch_norm(x), None
+            return self.patch_norm(embed_all(x, self.patch_embed, self.secondary_token)), None
         check_mask_map(mask, *x.shape[2:], self.unit)
-        patches_per_unit = self.unit // self.patch_size
-        x = self.patch_embed(gather_units(x, mask)).permute(0, 2, 3, 1)
-        secondary = secondary_patches(mask, patches_per_unit)[..., None]
-        x = torch.where(secondary, self.secondary_token.to(x.dtype), x)
-        return self.patch_norm(x), patch_positions(mask, patches_per_unit)
+        x = embed_sampled(x, mask, self.patch_embed, self.secondary_token)
+        return self.patch_norm(x), patch_positions(mask, self.unit // self.patch_size)
 
     def get_layer_depth(self, param_name, prefix=''):
         """Depth of a parameter for layer-wise learning-rate decay: (depth, number of layers).

@@ -1,6 +1,5 @@
 """A plain ViT with uniform masking, dense or on the sampled units: one class for both."""
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -8,8 +7,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
-from mmum.masking import check_mask_map, gather_units, sampled_units, secondary_patches
-from mmum.models.layers import TransformerBlock, init_transformer
+from mmum.masking import check_mask_map, sampled_units
+from mmum.models.layers import TransformerBlock, embed_all, embed_sampled, init_transformer
 from mmum.models.positions import dense_positions, sincos_positions
 
 
@@ -123,16 +122,11 @@ class UMViT(BaseModule):
         """Embeds patches with their positions: (N, C, H, W) -> (N, h, w, C); with a mask the sampled units, in cell order."""
         grid = tuple(-(-side // self.patch_size) for side in x.shape[2:])
         if mask is None:
-            # Nothing is masked; the zero keeps the token in the graph, because DDP wants a gradient of every parameter.
-            bias = self.patch_embed.bias + 0 * self.secondary_token
-            pad_h, pad_w = (-side % self.patch_size for side in x.shape[2:])
-            x = F.pad(x, (0, pad_w, 0, pad_h)) if pad_h or pad_w else x
-            x = F.conv2d(x, self.patch_embed.weight, bias, self.patch_size).permute(0, 2, 3, 1)
+            x = embed_all(x, self.patch_embed, self.secondary_token)
             table = sincos_positions(self.grid, x.shape[3], x.device)
             return x + dense_positions(table, self.grid, grid).to(x.dtype)
         check_mask_map(mask, *x.shape[2:], self.patch_size, stride=self.patch_size)
-        x = self.patch_embed(gather_units(x, mask)).permute(0, 2, 3, 1)
-        x = torch.where(secondary_patches(mask, 1)[..., None], self.secondary_token.to(x.dtype), x)
+        x = embed_sampled(x, mask, self.patch_embed, self.secondary_token)
         table = sincos_positions(grid, x.shape[3], x.device).to(x.dtype)
         return x + table[sampled_units(mask)].view_as(x)
 

@@ -13,7 +13,8 @@ from tests.conftest import ROOT, run_tool
 
 CONFIG = ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
 PRETRAIN = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
-SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]', 'model.neck.in_channels=[16,32,64,128]',
+SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]',
+         'model.neck.in_channels=[16,32,64,128]',
          'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1',
          'default_hooks.logger.interval=1']
 
