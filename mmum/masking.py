@@ -79,7 +79,7 @@ def sample_mask_map(grid, secondary_ratio=0.25, random=np.random):
     return np.ascontiguousarray(state.reshape(rows, columns, 2, 2).transpose(0, 2, 1, 3).reshape(grid))
 
 
-def check_mask_map(mask, height, width, unit=16, stride=32):
+def check_mask_map(mask, height, width, unit=16, stride=32, uniform=True):
     """Raises InputError unless ``mask`` is a mask map for images of this size.
 
     The shape is always checked; that every cell holds exactly one sampled unit only on the CPU, where it needs no
@@ -91,12 +91,13 @@ def check_mask_map(mask, height, width, unit=16, stride=32):
         width (int): Image width in pixels.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
         stride (int): Stride of the backbone. Defaults to 32.
+        uniform (bool): Check that the mask is one of uniform sampling. Defaults to True.
     """
     check_input_size(height, width, unit, stride)
     if mask.dim() != 3 or mask.shape[1:] != (height // unit, width // unit):
         raise InputError(f'a mask map of shape {tuple(mask.shape)} does not fit images of {height}x{width}: expected '
                          f'(N, {height // unit}, {width // unit}); give UniformMask the input_size of the crop')
-    if mask.device.type == 'cpu' and not bool((_cells(mask) != REMOVED).sum(-1).eq(1).all()):
+    if uniform and mask.device.type == 'cpu' and not bool((_cells(mask) != REMOVED).sum(-1).eq(1).all()):
         raise InputError('a mask map has a cell of 2x2 units in which not exactly one unit is sampled: '
                          'uniform sampling (the UniformMask transform) keeps one unit (0 or 1) and removes three (2)')
 

@@ -1,4 +1,4 @@
-from .transforms import UniformMask
+from .transforms import RandomMask, UniformMask
 from .unlabelled import UnlabelledImages
 
-__all__ = ['UniformMask', 'UnlabelledImages']
+__all__ = ['RandomMask', 'UniformMask', 'UnlabelledImages']

@@ -1,9 +1,19 @@
 """Data transforms."""
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from mmum.errors import InputError
-from mmum.masking import check_input_size, sample_mask_map
+from mmum.masking import SECONDARY, VISIBLE, check_input_size, sample_mask_map
+
+
+def _grid(input_size, unit, stride, name):
+    """Checks an input size, and gives the grid of units."""
+    size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+    if len(size) != 2:
+        raise InputError(f'input_size={input_size} of {name} should be one side or (height, width)')
+    check_input_size(*size, unit, stride)
+    return size[0] // unit, size[1] // unit
 
 
 @TRANSFORMS.register_module()
@@ -29,13 +39,9 @@ class UniformMask(BaseTransform):
     """
 
     def __init__(self, input_size=256, unit=16, secondary_ratio=0.25, stride=32):
-        size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
-        if len(size) != 2:
-            raise InputError(f'input_size={input_size} of UniformMask should be one side or (height, width)')
-        check_input_size(*size, unit, stride)
+        self.grid = _grid(input_size, unit, stride, 'UniformMask')
         if not 0 <= secondary_ratio <= 1:
             raise InputError(f'secondary_ratio={secondary_ratio} of UniformMask should lie between 0 and 1')
-        self.grid = (size[0] // unit, size[1] // unit)
         self.secondary_ratio = secondary_ratio
 
     def transform(self, results):
@@ -44,3 +50,39 @@ class UniformMask(BaseTransform):
 
     def __repr__(self):
         return f'{type(self).__name__}(grid={self.grid}, secondary_ratio={self.secondary_ratio})'
+
+
+@TRANSFORMS.register_module()
+class RandomMask(BaseTransform):
+    """Draws a mask map of units chosen at random, for SimMIM: masked units keep their place, none is removed.
+
+    It reads nothing from the results; randomness is numpy's global one.
+
+    **Added Keys:**
+
+    - mask (np.uint8, (H / unit, W / unit)): 0 visible, 1 secondary (masked).
+
+    Args:
+        input_size (int | tuple[int, int]): Size of the images in pixels, one side or (h, w), multiples of 64. Defaults to
+            256.
+        unit (int): Side of a mask unit in pixels. Defaults to 16.
+        mask_ratio (float): Share of the units that are masked, rounded to whole units. Defaults to 0.75.
+
+    Raises:
+        InputError: If the size or the ratio cannot be.
+    """
+
+    def __init__(self, input_size=256, unit=16, mask_ratio=0.75):
+        self.grid = _grid(input_size, unit, 32, 'RandomMask')
+        if not 0 <= mask_ratio <= 1:
+            raise InputError(f'mask_ratio={mask_ratio} of RandomMask should lie between 0 and 1')
+        self.num_masked = round(self.grid[0] * self.grid[1] * mask_ratio)
+
+    def transform(self, results):
+        mask = np.full(self.grid, VISIBLE, np.uint8)
+        mask.flat[np.random.permutation(mask.size)[:self.num_masked]] = SECONDARY
+        results['mask'] = mask
+        return results
+
+    def __repr__(self):
+        return f'{type(self).__name__}(grid={self.grid}, num_masked={self.num_masked})'

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
-from mmum.masking import gather_units, secondary_patches
+from mmum.masking import VISIBLE, gather_units, secondary_patches
 
 
 class MLP(nn.Module):
@@ -92,20 +92,26 @@ class TransformerBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-def embed_all(images, conv, secondary_token):
+def embed_all(images, mask, conv, secondary_token):
     """Embeds every patch of whole images: (N, C, H, W) -> (N, H', W', C_0), padded to whole patches.
 
     Args:
         images (Tensor): (N, C, H, W).
+        mask (Tensor | None): Mask map (N, H/unit, W/unit): patches that are not visible become the token.
         conv (nn.Conv2d): The patch embedding.
-        secondary_token (Tensor): (C_0,). Nothing is masked, but a zero of it keeps it in the graph, because DDP wants a
+        secondary_token (Tensor): (C_0,). Where nothing is masked a zero of it keeps it in the graph, because DDP wants a
             gradient of every parameter.
     """
     size = conv.stride[0]
     pad_h, pad_w = -images.shape[2] % size, -images.shape[3] % size
     if pad_h or pad_w:
         images = F.pad(images, (0, pad_w, 0, pad_h))
-    return F.conv2d(images, conv.weight, conv.bias + 0 * secondary_token, size).permute(0, 2, 3, 1)
+    x = F.conv2d(images, conv.weight, conv.bias + 0 * secondary_token, size).permute(0, 2, 3, 1)
+    if mask is None:
+        return x
+    patches_per_unit = x.shape[1] // mask.shape[1]
+    hidden = (mask != VISIBLE).repeat_interleave(patches_per_unit, 1).repeat_interleave(patches_per_unit, 2)
+    return torch.where(hidden[..., None], secondary_token.to(x.dtype), x)
 
 
 def embed_sampled(images, mask, conv, secondary_token):

@@ -40,8 +40,9 @@ class PyramidBackbone(BaseModule):
                              'stage, equally many')
         return arch
 
-    def build_embedding(self, in_channels, embed_dims, patch_norm):
+    def build_embedding(self, in_channels, embed_dims, patch_norm, compact):
         """Patch embedding, the learnable token of secondary units, and a LayerNorm for both or none."""
+        self.compact = compact
         self.patch_embed = nn.Conv2d(in_channels, embed_dims, self.patch_size, self.patch_size)
         self.patch_norm = nn.LayerNorm(embed_dims, eps=1e-6) if patch_norm else nn.Identity()
         self.secondary_token = nn.Parameter(torch.zeros(embed_dims))
@@ -101,14 +102,14 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             tuple[Tensor]: The stages in ``out_indices``, each (N, C_i, H / 4 / 2**i, W / 4 / 2**i), or half of that
-            a side with a mask: the map of the compact image.
+            a side with a mask: the map of the compact image (unless ``compact=False``).
         """
         x, positions = self.embed(x, mask)
         outputs = []
         for i, stage in enumerate(self.stages):
             if stage.downsample is not None:
                 x = stage.downsample(x)
-                positions = positions if mask is None else merge_positions(positions)
+                positions = positions if positions is None else merge_positions(positions)
             context = self.block_context(i, x, positions)
             for block, needs in zip(stage.blocks, context):
                 if self.with_cp and x.requires_grad:
@@ -134,13 +135,14 @@ class PyramidBackbone(BaseModule):
         raise NotImplementedError
 
     def embed(self, x, mask=None):
-        """Embeds patches: (N, C, H, W) -> tokens (N, H', W', C_0) and, with a mask, their true positions.
+        """Embeds patches: (N, C, H, W) -> tokens (N, H', W', C_0) and, on the compact image, their true positions.
 
-        With a mask only sampled units are embedded, and patches of secondary units become the learnable token.
+        There only sampled units are embedded. Patches whose content is masked become the learnable token.
         """
-        if mask is None:
-            return self.patch_norm(embed_all(x, self.patch_embed, self.secondary_token)), None
-        check_mask_map(mask, *x.shape[2:], self.unit)
+        if mask is not None:
+            check_mask_map(mask, *x.shape[2:], self.unit, uniform=self.compact)
+        if mask is None or not self.compact:
+            return self.patch_norm(embed_all(x, mask, self.patch_embed, self.secondary_token)), None
         x = embed_sampled(x, mask, self.patch_embed, self.secondary_token)
         return self.patch_norm(x), patch_positions(mask, self.unit // self.patch_size)
 

@@ -107,6 +107,8 @@ class UMPVT(PyramidBackbone):
             files have it) instead of fixed. Dense only. Defaults to False.
         drop_path_rate (float): Stochastic depth of the last block, growing linearly from 0. Defaults to 0.
         out_indices (Sequence[int]): Stages to return. Defaults to (3, ).
+        compact (bool): What to do with a mask: run on the compact image of the sampled units (UM-MAE), or, if False, on the
+            whole image with the token in every unit that is not visible (SimMIM). Defaults to True.
         with_cp (bool): Activation checkpointing of every block while training. Defaults to False.
         frozen_stages (int): Freezes the patch embedding (0) and this many stages after it. Defaults to -1: nothing.
         norm_cfg (dict, optional): Norm of each returned stage; None for none. Defaults to ``dict(type='LN', eps=1e-6)``.
@@ -127,6 +129,7 @@ class UMPVT(PyramidBackbone):
                  learn_positions=False,
                  drop_path_rate=0.,
                  out_indices=(3, ),
+                 compact=True,
                  with_cp=False,
                  frozen_stages=-1,
                  norm_cfg=dict(type='LN', eps=1e-6),
@@ -139,7 +142,7 @@ class UMPVT(PyramidBackbone):
         self.pos_embed = None
         if learn_positions:
             self.pos_embed = nn.Parameter(sincos_positions(self.grid, dims[0], torch.device('cpu')).clone())
-        self.build_embedding(in_channels, dims[0], patch_norm=False)
+        self.build_embedding(in_channels, dims[0], patch_norm=False, compact=compact)
         self.build_stages(
             dims, num_heads, depths, drop_path_rate, out_indices, frozen_stages, norm_cfg, with_cp,
             lambda i, rates: PVTStage(
@@ -150,7 +153,7 @@ class UMPVT(PyramidBackbone):
         """As the base class, plus the position embedding of every patch at its true place."""
         grid = tuple(-(-side // self.patch_size) for side in x.shape[2:])
         x, positions = super().embed(x, mask)
-        if mask is None:
+        if positions is None:
             table = self.pos_embed if self.pos_embed is not None else sincos_positions(self.grid, x.shape[3], x.device)
             return x + dense_positions(table, self.grid, grid).to(x.dtype), None
         table = sincos_positions(grid, x.shape[3], x.device).to(x.dtype)

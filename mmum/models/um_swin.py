@@ -101,6 +101,8 @@ class UMSwin(PyramidBackbone):
         out_indices (Sequence[int]): Stages to return. Defaults to (3, ).
         pad_small_map (bool): Pad maps smaller than a window and keep shifting (the rule of detection) instead of
             shrinking the window (of classification). Dense only. Defaults to False.
+        compact (bool): What to do with a mask: run on the compact image of the sampled units (UM-MAE), or, if False, on the
+            whole image with the token in every unit that is not visible (SimMIM). Defaults to True.
         with_cp (bool): Activation checkpointing of every block while training. Defaults to False.
         frozen_stages (int): Freezes the patch embedding (0) and this many stages after it. Defaults to -1: nothing.
         norm_cfg (dict, optional): Norm of each returned stage; None for none. Defaults to ``dict(type='LN', eps=1e-6)``.
@@ -123,6 +125,7 @@ class UMSwin(PyramidBackbone):
                  drop_path_rate=0.,
                  out_indices=(3, ),
                  pad_small_map=False,
+                 compact=True,
                  with_cp=False,
                  frozen_stages=-1,
                  norm_cfg=dict(type='LN', eps=1e-6),
@@ -132,7 +135,7 @@ class UMSwin(PyramidBackbone):
         self.window_size, self.pad_small_map = window_size, pad_small_map
         depths, num_heads = arch['depths'], arch['num_heads']
         dims = [arch['embed_dims'] * 2**i for i in range(len(depths))]
-        self.build_embedding(in_channels, dims[0], patch_norm=True)
+        self.build_embedding(in_channels, dims[0], patch_norm=True, compact=compact)
         self.build_stages(
             dims, num_heads, depths, drop_path_rate, out_indices, frozen_stages, norm_cfg, with_cp,
             lambda i, rates: Stage(dims[max(i - 1, 0)], dims[i], num_heads[i], pos_mlp_dims, rates, merge=i > 0))

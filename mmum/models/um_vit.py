@@ -122,7 +122,7 @@ class UMViT(BaseModule):
         """Embeds patches with their positions: (N, C, H, W) -> (N, h, w, C); with a mask the sampled units, in cell order."""
         grid = tuple(-(-side // self.patch_size) for side in x.shape[2:])
         if mask is None:
-            x = embed_all(x, self.patch_embed, self.secondary_token)
+            x = embed_all(x, None, self.patch_embed, self.secondary_token)
             table = sincos_positions(self.grid, x.shape[3], x.device)
             return x + dense_positions(table, self.grid, grid).to(x.dtype)
         check_mask_map(mask, *x.shape[2:], self.patch_size, stride=self.patch_size)

@@ -22,6 +22,17 @@ def test_adds_the_mask_map_and_reads_nothing(input_size, grid):
     assert set(np.unique(results['mask'])) == {0, 1, 2}
 
 
+def test_random_mask():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        transform = TRANSFORMS.build(dict(type='RandomMask', input_size=(128, 192), mask_ratio=0.75))
+    masks = np.stack([transform({})['mask'] for _ in range(400)])
+    assert masks.shape == (400, 8, 12) and masks.dtype == np.uint8
+    assert (masks.sum((1, 2)) == 72).all() and set(np.unique(masks)) == {0, 1}
+    assert np.abs(masks.mean(0) - 0.75).max() < 0.1  # every unit alike
+    with pytest.raises(InputError, match='mask_ratio=2'), DefaultScope.overwrite_default_scope('mmpretrain'):
+        TRANSFORMS.build(dict(type='RandomMask', mask_ratio=2))
+
+
 def test_same_seed_same_masks():
     transform = build(input_size=128)
     draws = []

@@ -1,4 +1,6 @@
 """What every backbone of mmum promises: one class, dense and compact. Inherit and set the attributes."""
+import inspect
+
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -117,6 +119,19 @@ class BackboneContract:
             with torch.autocast('cpu', dtype):
                 rough = model(images, m)[-1]
             assert (rough.float() - exact).norm() / exact.norm() < 0.05
+
+    def test_without_compact_a_mask_hides_but_removes_nothing(self):
+        """``compact=False``, for SimMIM: the whole map, and only visible pixels matter."""
+        if 'compact' not in inspect.signature(MODELS.get(self.config['type'])).parameters:
+            pytest.skip(f'{self.config["type"]} has no dense pre-training')
+        model = self.build(compact=False)
+        images, mask = torch.randn(2, 3, 128, 128), (torch.rand(2, 8, 8) < 0.75).to(torch.uint8)
+        hidden = mask.bool()[:, None].repeat_interleave(16, 2).repeat_interleave(16, 3)
+        features = model(images, mask)[-1]
+        assert features.shape == model(images)[-1].shape
+        assert torch.equal(features, model(torch.where(hidden, torch.randn_like(images), images), mask)[-1])
+        assert torch.equal(model(images, torch.zeros_like(mask))[-1], model(images)[-1])
+        assert not torch.allclose(features, model(images)[-1])
 
     def test_bad_sizes_and_masks(self):
         model = self.build()
