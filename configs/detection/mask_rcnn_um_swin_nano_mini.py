@@ -1,7 +1,7 @@
 # Mask R-CNN with a very small UM-MAE Swin on the mini data set, to see the whole road on a laptop: what `make demo` runs.
 #
 #   python tools/train.py configs/detection/mask_rcnn_um_swin_nano_mini.py \
-#       --cfg-options pretrained=work_dirs/um_mae_swin_nano_mini/epoch_18.pth
+#       --cfg-options pretrained=work_dirs/um_mae_swin_nano_mini/epoch_14.pth
 #
 # Hardware: 2 CPU cores. Minutes and AP: see docs/results.md.
 _base_ = './mask_rcnn_um_swin_t_1x_coco.py'

@@ -29,6 +29,6 @@ test_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, pipeline
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=2, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', T_max=16, eta_min=0., by_epoch=True, begin=2, end=18, convert_to_iter_based=True)
+    dict(type='CosineAnnealingLR', T_max=12, eta_min=0., by_epoch=True, begin=2, end=14, convert_to_iter_based=True)
 ]
-train_cfg = dict(max_epochs=18)
+train_cfg = dict(max_epochs=14)

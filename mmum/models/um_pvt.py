@@ -7,7 +7,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmum.models.layers import MLP
+from mmum.models.layers import MLP, attend
 from mmum.models.positions import dense_positions, sincos_positions
 from mmum.models.pyramid import PyramidBackbone
 
@@ -41,7 +41,7 @@ class SpatialReductionAttention(nn.Module):
             x = pooled.permute(0, 2, 3, 1)
         kv = self.kv(self.norm(self.sr(x))).view(n, -1, 2, self.num_heads, c // self.num_heads)
         k, v = kv.permute(2, 0, 3, 1, 4)
-        x = F.scaled_dot_product_attention(q, k, v)
+        x = attend(q, k, v)
         return self.proj(x.transpose(1, 2).reshape(n, height, width, c))
 
 
