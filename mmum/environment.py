@@ -1,6 +1,8 @@
 """Checks, on import, that what mmum needs is there, and mends what does not load."""
+import contextlib
 import importlib
 import importlib.util
+import io
 
 from packaging.version import Version
 
@@ -34,6 +36,9 @@ def check_environment():
                               f'pip install --force-reinstall {install}') from error
         if low and not Version(low) <= Version(found) < Version(high):
             raise ImportError(f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}')
+    with contextlib.redirect_stdout(io.StringIO()):  # the forks print that an optional package of theirs is absent
+        importlib.import_module('mmpretrain.datasets')
+        importlib.import_module('mmdet.datasets')
 
 
 def _mend_torchvision():

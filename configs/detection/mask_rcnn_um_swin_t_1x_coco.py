@@ -21,6 +21,13 @@ model = dict(
         init_cfg=dict(type='BackboneCheckpoint', checkpoint=pretrained)),
     neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
 
+# a file that is cut short is named instead of trained on
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[0] = test_pipeline[0] = dict(type='LoadWholeImage')
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
 # weight decay skips 1-D parameters
 optim_wrapper = dict(paramwise_cfg=dict(_delete_=True, norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP'))

@@ -1,4 +1,4 @@
-from .transforms import RandomMask, UniformMask
+from .transforms import LoadWholeImage, RandomMask, UniformMask
 from .unlabelled import UnlabelledImages
 
-__all__ = ['RandomMask', 'UniformMask', 'UnlabelledImages']
+__all__ = ['LoadWholeImage', 'RandomMask', 'UniformMask', 'UnlabelledImages']

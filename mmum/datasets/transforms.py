@@ -1,6 +1,6 @@
 """Data transforms."""
 import numpy as np
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 
 from mmum.errors import InputError
@@ -86,3 +86,27 @@ class RandomMask(BaseTransform):
 
     def __repr__(self):
         return f'{type(self).__name__}(grid={self.grid}, num_masked={self.num_masked})'
+
+
+@TRANSFORMS.register_module()
+class LoadWholeImage(LoadImageFromFile):
+    """mmcv's ``LoadImageFromFile``, which names a file that is no image or is cut short and stops.
+
+    OpenCV would return what it could decode of a file that is cut short, the rest grey; Pillow notices.
+
+    Args:
+        **kwargs: Those of ``LoadImageFromFile``; ``imdecode_backend`` defaults to 'pillow' here.
+
+    Raises:
+        InputError: If the file cannot be read as an image.
+    """
+
+    def __init__(self, imdecode_backend='pillow', **kwargs):
+        super().__init__(imdecode_backend=imdecode_backend, **kwargs)
+
+    def transform(self, results):
+        try:
+            return super().transform(results)
+        except Exception as error:  # decoders raise many kinds
+            raise InputError(f'{results["img_path"]} cannot be read as an image ({error}): replace the file or remove '
+                             'it') from error

@@ -18,7 +18,7 @@ class UnlabelledImages(CustomDataset):
         **kwargs: For ``CustomDataset``; ``ann_file`` may list files, one a line, relative to the folder.
 
     Raises:
-        InputError: If the folder does not exist or holds no images; and from an item, if its file cannot be read.
+        InputError: If the folder does not exist or holds no images.
     """
 
     def __init__(self,
@@ -42,12 +42,3 @@ class UnlabelledImages(CustomDataset):
             raise InputError(f'the folder {folder} holds no images ({", ".join(sorted(self.extensions))}): set data_root in '
                              'the config to your folder of images, or pass --cfg-options data_root=FOLDER')
         return data_list
-
-    def prepare_data(self, idx):
-        try:
-            return super().prepare_data(idx)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for files that are no (whole) image
-            if isinstance(error, InputError):
-                raise
-            path = self.get_data_info(idx)['img_path']
-            raise InputError(f'{path} cannot be read as an image ({error}): replace the file or remove it') from error

@@ -84,7 +84,7 @@ def test_workers_and_ranks_differ():
 
 def dataset(root, **options):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        pipeline = [dict(type='LoadImageFromFile', imdecode_backend='pillow')]
+        pipeline = [dict(type='LoadWholeImage')]
         return DATASETS.build(dict(type='UnlabelledImages', data_root=str(root), pipeline=pipeline, **options))
 
 

@@ -106,6 +106,7 @@ BAD = {
     'empty annotations': ('train_dataloader.dataset.ann_file={tmp}/empty.json', 'empty.json lists no images'),
     'classes': ('train_dataloader.dataset.metainfo.classes=[cat,dog]', 'class cat, dog of the config'),
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
+    'cut image': ('train_dataloader.dataset.data_prefix.img={tmp}/cut', r'cut/00000\d.jpg cannot be read as an image'),
     'load_from': ('load_from={tmp}/other.pth', 'nothing in the checkpoint .*other.pth matches'),
 }
 
@@ -119,6 +120,9 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     (tmp_path / 'empty.json').write_text(json.dumps({**annotations, 'images': [], 'annotations': []}))
     annotations['images'][3]['file_name'] = 'no.jpg'
     (tmp_path / 'absent.json').write_text(json.dumps(annotations))
+    (tmp_path / 'cut').mkdir()
+    for path in (mini / 'train').glob('*.jpg'):
+        (tmp_path / 'cut' / path.name).write_bytes(path.read_bytes()[:2000])
     small = [option for option in SMALL if not (case == 'arch' and 'arch' in option)]
     root = [] if option.startswith('data_root') else [f'data_root={mini}']
     result = run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path / 'work', '--cfg-options', *root, *small,
