@@ -67,16 +67,18 @@ def set_work_dir(cfg, work_dir, config_path):
 
 
 def set_device(cfg):
-    """Without a GPU: no pinned memory, and ranks that talk through gloo.
+    """Fits loaders and ranks to the machine: without a GPU no pinned memory, and ranks that talk through gloo.
 
     mmengine would set the rank's CUDA device, and give it to the distributed model, in any case. So the process group is
     made here, and the wrapper is told that there is no device.
     """
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name) and not cfg[name].get('num_workers'):
+            cfg[name].persistent_workers = False  # torch refuses them where there are none
+        if cfg.get(name) and not torch.cuda.is_available():
+            cfg[name].pin_memory = False
     if torch.cuda.is_available():
         return
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        if cfg.get(name):
-            cfg[name].pin_memory = False
     if cfg.get('launcher') == 'pytorch':
         torch.distributed.init_process_group('gloo')
         cfg.model_wrapper_cfg = dict(

@@ -147,10 +147,10 @@ def compact_layout(positions, window, shift, tokens_per_unit):
     window, shift = fit_window(height, width, window, shift, pad_small_map=False)
     # Where a token spans more than a unit, its top-left unit still lies at one of two places in its cell: fractions.
     steps = max(1, round(1 / tokens_per_unit))
-    # window - 1 compact steps touch that many tokens and skip at most one removed unit per cell border crossed or
-    # begun; one more unit on the way for where the units lie in the first and the last cell.
-    per_unit = max(1, round(tokens_per_unit))
-    reach = window - 1 + per_unit * (-(-(window - 1) // per_unit) + 1)
+    # With t tokens along a unit, the token at i of the compact map lies at i + t * (i // t) + t * b, where b (0 or 1) is the
+    # unit's place in its cell. So two tokens of a window are at most this far apart, wherever the window begins.
+    t = max(1, round(tokens_per_unit))
+    reach = window - 1 + t * -(-(window - 1) // t) + t
     layout = WindowLayout(window, shift, height, width, _offset_grid(reach, steps, positions.device), None)
     rows, columns = (side // window for side in layout.padded)
     # (N * windows, L, 3): row, column, and 1 where there is a token; padding gets 0

@@ -57,7 +57,7 @@ def test_testing(trained, mini, tmp_path):
 
 def test_resume(trained, mini, tmp_path):
     """--resume goes on where the last checkpoint ended."""
-    options = ['--cfg-options', f'data_root={mini}/unlabelled', *SMALL]
+    options = ['--cfg-options', f'data_root={mini}/unlabelled', *SMALL, 'train_dataloader.num_workers=0']
     run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path, *options, 'train_cfg.max_epochs=1')
     run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path, '--resume', *options)
     assert [step[0] for step in losses(tmp_path)] == [1] * 4 + [2] * 4
