@@ -142,13 +142,16 @@ def _official_table(names):
     return table
 
 
-def from_official(state_dict):
-    """Maps the authors' pre-training names to those of :class:`UMMAE`.
+def from_official(state_dict, fine_tuned=False):
+    """Maps the authors' names to those of :class:`UMMAE`.
 
     A dictionary of gradients with the same names maps the same way.
 
     Args:
         state_dict (dict[str, Tensor]): The authors' parameters.
+        fine_tuned (bool): They are of a fine-tuned model: encoder names alone (``backbone.*``) are mapped, with the learned
+            position embedding of a PVT; there is no decoder and no final norm, and ``fc_norm`` and ``head`` are left out.
+            Defaults to False: of pre-training.
 
     Returns:
         dict[str, Tensor]: Ours, with names for ``UMMAE.load_state_dict(strict=True)``.
@@ -157,13 +160,20 @@ def from_official(state_dict):
         InputError: Naming the first keys that are unknown or missing.
     """
     table = _official_table(state_dict)
-    unknown = [name for name in state_dict if name not in table and name not in OFFICIAL_FIXED]
+    ignored = OFFICIAL_FIXED
+    if fine_tuned:
+        optional = {'vis_mask_token', 'norm.weight', 'norm.bias', 'pos_embed'}
+        table = {theirs: ours for theirs, ours in {**table, 'pos_embed': 'backbone.pos_embed'}.items()
+                 if ours.startswith('backbone.') and (theirs in state_dict or theirs not in optional)}
+        ignored = {name for name in state_dict if name.startswith(('fc_norm.', 'head.'))}
+    unknown = [name for name in state_dict if name not in table and name not in ignored]
     missing = [name for name in table if name not in state_dict]
     if unknown or missing:
         faults = [f'{kind} {", ".join(sorted(names)[:5])}{" ..." if len(names) > 5 else ""}'
                   for kind, names in (('unknown', unknown), ('missing', missing)) if names]
-        raise InputError(f"these are not the weights of the authors' pre-training model: {'; '.join(faults)} "
-                         '(expected all names of their UM-MAE Swin, PVT or ViT, encoder and decoder)')
+        kind = 'fine-tuned' if fine_tuned else 'pre-training'
+        raise InputError(f"these are not the weights of the authors' {kind} model: {'; '.join(faults)} (expected all names "
+                         f"of their UM-MAE Swin, PVT or ViT{', encoder and decoder' if not fine_tuned else ''})")
     return {ours: _official_shape(theirs, state_dict[theirs]) for theirs, ours in table.items()}
 
 
@@ -171,6 +181,8 @@ def _official_shape(name, tensor):
     """The authors keep tokens as (1, 1, C), and position MLPs and PVT's reduction as 1x1 convolutions."""
     if name.endswith(('mask_token', 'cls_token')):
         return tensor.flatten()
+    if name == 'pos_embed':
+        return tensor[0]
     return tensor.flatten(1) if ('posmlp' in name or '.attn.sr.' in name) and tensor.dim() == 4 else tensor
 
 
@@ -213,8 +225,8 @@ def load_backbone(module, weights, source='the checkpoint'):
     Returns:
         str: What was loaded, resized, new (kept as initialised) and unused.
     """
-    if 'vis_mask_token' in weights:
-        weights = from_official(weights)
+    if {'patch_embed.proj.weight', 'blocks.0.norm1.weight'} <= set(weights):  # the authors'
+        weights = from_official(weights, fine_tuned='decoder_embed.weight' not in weights)
     if any(key.startswith('backbone.') for key in weights):
         own = {key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')}
         other = [key for key in weights if not key.startswith('backbone.')]
@@ -231,6 +243,13 @@ def load_backbone(module, weights, source='the checkpoint'):
                          f'{tuple(own[wrong[0]].shape)} in it and {tuple(target[wrong[0]].shape)} here'
                          f'{f" (and {len(wrong) - 1} more)" if wrong[1:] else ""}; set arch and pos_mlp_dims to those it '
                          'was trained with')
+    # Output norms are new, and a position embedding may be: anything else says that it is another backbone.
+    lacking = [key for key in target if key not in own and not re.match(r'norm\d|pos_embed|secondary_token', key)]
+    left = [key for key in own if key not in target and key.startswith(('stages.', 'blocks.'))]
+    if lacking or left:
+        raise InputError(f'{source} is of another backbone than the {type(module).__name__} of the config: '
+                         + '; '.join(f'{what} {some(keys)}' for what, keys in (('it lacks', lacking), ('it also has', left))
+                                     if keys) + '; set type and arch (depths) to those it was trained with')
     module.load_state_dict({key: own[key] for key in loaded}, strict=False)
     lists = dict(loaded=loaded, resized=[], new=[key for key in target if key not in own],
                  unused=[key for key in own if key not in target] + other)

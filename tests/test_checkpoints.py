@@ -2,6 +2,7 @@
 import argparse
 import os
 import pickle
+import re
 
 import pytest
 import torch
@@ -54,6 +55,35 @@ def test_the_authors_file_starts_a_backbone(tmp_path):
     model = UMSwin(arch, pos_mlp_dims=8)
     BackboneCheckpoint(str(tmp_path / 'theirs.pth'))(model)
     assert torch.equal(model.patch_embed.weight, official()['patch_embed.proj.weight'])
+
+
+@pytest.mark.parametrize('family', ['swin', 'pvt'])
+def test_the_authors_fine_tuned_file_starts_a_backbone(family):
+    """The same encoder names; no decoder and no final norm, but fc_norm and head; a PVT's positions are learned."""
+    from mmum.models.um_pvt import UMPVT
+    from tests.models.test_um_pvt import SMALL
+    weights = {k[7:]: v for k, v in golden(f'um_mae_{family}_pretrain').items() if k.startswith('weight.')}
+    kept = {k: v for k, v in weights.items() if not k.startswith(('decoder', 'mask_token', 'norm.', 'vis_mask_token'))}
+    kept.update({f'{name}.{kind}': torch.zeros(8) for name in ('fc_norm', 'head') for kind in ('weight', 'bias')})
+    if family == 'swin':
+        model = UMSwin(dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8)), pos_mlp_dims=8)
+    else:
+        model = UMPVT(SMALL, learn_positions=True)
+        kept['pos_embed'] = torch.randn(1, 4096, 16)
+    report = load_backbone(model, kept)
+    assert torch.equal(model.stages[3].blocks[1].mlp.fc2.weight, list(
+        v for k, v in kept.items() if k.endswith('mlp.fc2.weight'))[-1])
+    assert re.search(r'new: 3 \(secondary_token, norm3.weight, norm3.bias\)', report), report
+    if family == 'pvt':
+        assert torch.equal(model.pos_embed, kept['pos_embed'][0])
+    with pytest.raises(InputError, match='unknown other.weight'):
+        load_backbone(model, {**kept, 'other.weight': torch.zeros(1)})
+
+
+@pytest.mark.parametrize('depths, fault', [((2, 2, 3, 2), 'it lacks stages.2.blocks.2'), ((2, 2, 1, 2), 'also has stages.2')])
+def test_another_depth(depths, fault):
+    with pytest.raises(InputError, match=f'x.pth is of another backbone than the UMSwin.*{fault}'):
+        load_backbone(UMSwin(dict(SMALL_ARCH, depths=depths), pos_mlp_dims=8), build().state_dict(), 'x.pth')
 
 
 def test_pretrained_gives_equal_features(tmp_path):
