@@ -1,5 +1,6 @@
 """Weights in and out: safe reading, the authors' names, and starting a backbone from a pre-training checkpoint."""
 import argparse
+import math
 import pickle
 import re
 import zipfile
@@ -10,6 +11,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.registry import WEIGHT_INITIALIZERS
 
 from mmum.errors import InputError
+from mmum.models.positions import dense_positions
 
 
 def _allowed_classes():
@@ -231,12 +233,13 @@ def load_backbone(module, weights, source='the checkpoint'):
         own = {key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')}
         other = [key for key in weights if not key.startswith('backbone.')]
     else:
-        own, other = weights, []
+        own, other = dict(weights), []
     target = module.state_dict()
     loaded = [key for key in target if key in own]
     if not loaded:
         raise InputError(f'nothing in {source} matches {type(module).__name__}: it has {some(list(own))}, wanted are '
                          f'{some(list(target))}; give a checkpoint of this kind of backbone')
+    resized = _resize_positions(module, own, target)
     wrong = [key for key in loaded if own[key].shape != target[key].shape]
     if wrong:
         raise InputError(f'{source} is of another size than the {type(module).__name__} of the config: {wrong[0]} is '
@@ -251,9 +254,19 @@ def load_backbone(module, weights, source='the checkpoint'):
                          + '; '.join(f'{what} {some(keys)}' for what, keys in (('it lacks', lacking), ('it also has', left))
                                      if keys) + '; set type and arch (depths) to those it was trained with')
     module.load_state_dict({key: own[key] for key in loaded}, strict=False)
-    lists = dict(loaded=loaded, resized=[], new=[key for key in target if key not in own],
+    lists = dict(loaded=loaded, resized=resized, new=[key for key in target if key not in own],
                  unused=[key for key in own if key not in target] + other)
     return '\n'.join(f'  {kind}: {len(keys)}{f" ({some(keys)})" if keys else ""}' for kind, keys in lists.items())
+
+
+def _resize_positions(module, own, target):
+    """Fits a learned position embedding of a square grid to that of the module, bicubically; the names of what was."""
+    have, want = own.get('pos_embed'), target.get('pos_embed')
+    if have is None or want is None or len(have) == len(want) or math.isqrt(len(have))**2 != len(have):
+        return []
+    side = math.isqrt(len(have))
+    own['pos_embed'] = dense_positions(have.float(), (side, side), module.grid).flatten(0, 1)
+    return ['pos_embed']
 
 
 def some(keys, number=4):

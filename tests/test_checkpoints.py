@@ -80,6 +80,16 @@ def test_the_authors_fine_tuned_file_starts_a_backbone(family):
         load_backbone(model, {**kept, 'other.weight': torch.zeros(1)})
 
 
+def test_learned_positions_of_another_size_are_resized():
+    from mmum.models.um_pvt import UMPVT
+    from tests.models.test_um_pvt import SMALL
+    source, target = (UMPVT(SMALL, learn_positions=True, img_size=size) for size in (64, (64, 128)))
+    report = load_backbone(target, source.state_dict())
+    assert 'resized: 1 (pos_embed)' in report
+    before, after = source.pos_embed.view(16, 16, 16), target.pos_embed.view(16, 32, 16)
+    assert torch.allclose(after.unflatten(1, (16, 2)).mean(2)[:, 2:-2], before[:, 2:-2], atol=0.1)
+
+
 @pytest.mark.parametrize('depths, fault', [((2, 2, 3, 2), 'it lacks stages.2.blocks.2'), ((2, 2, 1, 2), 'also has stages.2')])
 def test_another_depth(depths, fault):
     with pytest.raises(InputError, match=f'x.pth is of another backbone than the UMSwin.*{fault}'):

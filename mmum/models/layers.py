@@ -24,15 +24,33 @@ class MLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-def attend(q, k, v, bias=None):
-    """Softmax attention: (..., Lq, D), (..., L, D) twice, and a bias (..., Lq, L) -> (..., Lq, D).
+def attend(q, k, v, bias=None, fused=None):
+    """Softmax attention.
 
     On a CPU torch has its fused kernel neither for a bias that learns nor any faster for short sequences; there, written out,
     it is up to six times faster (bfloat16, 64 tokens).
+
+    Args:
+        q (Tensor): (N, heads, Lq, D).
+        k (Tensor): (N, heads, L, D).
+        v (Tensor): (N, heads, L, D).
+        bias (Tensor, optional): Added to the logits: (B, heads, Lq, L), where B divides N and repeats. Defaults to None.
+        fused (bool, optional): Take torch's fused attention. Defaults to None: where it is the faster.
+
+    Returns:
+        Tensor: (N, heads, Lq, D).
     """
-    if q.device.type == 'cpu' and (bias is not None or k.shape[-2] <= 128):
+    if fused is None:
+        fused = q.device.type != 'cpu' or (bias is None and k.shape[-2] > 128)
+    if not fused:
         logits = (q * q.shape[-1]**-0.5) @ k.transpose(-2, -1)
-        return (logits if bias is None else logits + bias).softmax(-1).to(v.dtype) @ v
+        if bias is not None:
+            logits = (logits.unflatten(0, (-1, len(bias))) + bias.to(q.dtype)).flatten(0, 1)
+        return logits.softmax(-1).to(v.dtype) @ v
+    if bias is not None:
+        # the fused kernels take a bias for each of N, or one that is expanded
+        bias = bias.to(q.dtype)
+        bias = bias.expand(len(q), -1, -1, -1) if len(bias) == 1 else bias.repeat(len(q) // len(bias), 1, 1, 1)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
@@ -55,8 +73,7 @@ class Attention(nn.Module):
 
         Args:
             x (Tensor): (N, L, C).
-            bias (Tensor, optional): Added to the logits: (B, heads, L, L), where B divides N and repeats. Defaults to
-                None.
+            bias (Tensor, optional): Added to the logits, see :func:`attend`. Defaults to None.
             num_queries (int, optional): Only the last so many tokens ask and get an output; all are keys and values.
                 Defaults to None: all.
 
@@ -71,12 +88,7 @@ class Attention(nn.Module):
             weight, b = self.qkv.weight, self.qkv.bias
             q = F.linear(x[:, -num_queries:], weight[:c], b[:c]).view(n, num_queries, heads, -1).transpose(1, 2)
             k, v = F.linear(x, weight[c:], b[c:]).view(n, length, 2, heads, c // heads).permute(2, 0, 3, 1, 4)
-        if bias is not None:
-            bias = bias.to(q.dtype)
-            if 1 < len(bias) < n:  # one bias per window of a map, the same in every image of the batch
-                q, k, v = (t.unflatten(0, (-1, len(bias))) for t in (q, k, v))
-        x = attend(q, k, v, bias)
-        return self.proj(x.transpose(-3, -2).reshape(n, -1, c))
+        return self.proj(attend(q, k, v, bias).transpose(1, 2).reshape(n, -1, c))
 
 
 class TransformerBlock(nn.Module):

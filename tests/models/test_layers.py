@@ -1,0 +1,33 @@
+"""Attention, fused and written out."""
+import pytest
+import torch
+
+from mmum.models.layers import Attention, TransformerBlock, attend
+
+
+@pytest.mark.parametrize('bias_batch', [None, 1, 3, 6])
+def test_fused_and_written_out_are_equal(bias_batch):
+    q, k, v = (torch.randn(6, 2, length, 8, requires_grad=True) for length in (5, 9, 9))
+    bias = None if bias_batch is None else torch.randn(bias_batch, 2, 5, 9, requires_grad=True)
+    inputs = [t for t in (q, k, v, bias) if t is not None]
+    results = []
+    for fused in (False, True):
+        out = attend(q, k, v, bias, fused)
+        results.append((out, *torch.autograd.grad(out.square().sum(), inputs)))
+    for a, b in zip(*results):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_a_bias_repeats_over_the_images_of_a_batch():
+    """Windows come image by image: window w of image n is n * windows + w."""
+    q, k, v = torch.randn(3, 6, 2, 4, 8)
+    bias = torch.randn(3, 2, 4, 4)
+    for i in range(6):
+        one = attend(q[i:i + 1], k[i:i + 1], v[i:i + 1], bias[i % 3][None])
+        assert torch.allclose(attend(q, k, v, bias)[i], one[0], atol=1e-6)
+
+
+def test_fewer_queries_are_the_last_ones():
+    attention, block, x = Attention(16, 4), TransformerBlock(16, 4), torch.randn(2, 7, 16)
+    assert torch.allclose(attention(x)[:, -3:], attention(x, num_queries=3), atol=1e-6)
+    assert torch.allclose(block(x)[:, -3:], block(x, num_queries=3), atol=1e-6)
