@@ -1,6 +1,6 @@
 """Uniform masking: which unit was sampled, where it came from, and how to go to the compact image and back.
 
-This module is the one home of the idea (paper sections 3.2 and 3.3); everything else asks it.
+This module is the one home of the idea (the paper: Uniform Sampling and Secondary Masking); everything else asks it.
 
 Words
     *patch*: 4x4 px, what the pyramid backbone embeds. *Mask unit*: 16x16 px. *Cell*: 2x2 units.
@@ -51,7 +51,7 @@ def check_input_size(height, width, unit=16, stride=32):
 
 
 def secondary_count(num_sampled, secondary_ratio):
-    """How many of the sampled units lose their content: ``S - int(S * (1 - ratio))`` (paper section 3.3)."""
+    """How many of the sampled units lose their content: ``S - int(S * (1 - ratio))`` (the paper: Secondary Masking)."""
     return num_sampled - int(num_sampled * (1 - secondary_ratio))
 
 

@@ -1,4 +1,4 @@
-# UM-MAE PVT-S, 200 epochs on unlabelled images at 256 px (paper section 4.1).
+# UM-MAE PVT-S, 200 epochs on unlabelled images at 256 px.
 #
 #   bash tools/dist_train.sh configs/selfsup/um_mae_pvt_s.py 8 --amp --cfg-options data_root=FOLDER
 #

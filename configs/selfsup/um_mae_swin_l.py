@@ -1,4 +1,4 @@
-# UM-MAE Swin-L, 800 epochs on unlabelled images at 256 px (paper section 4.1).
+# UM-MAE Swin-L, 800 epochs on unlabelled images at 256 px.
 #
 #   bash tools/dist_train.sh configs/selfsup/um_mae_swin_l.py 8 --amp --cfg-options data_root=FOLDER
 #

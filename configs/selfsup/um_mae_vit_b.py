@@ -1,4 +1,4 @@
-# UM-MAE ViT-B, 200 epochs on unlabelled images at 224 px (paper section 4.1).
+# UM-MAE ViT-B, 200 epochs on unlabelled images at 224 px.
 #
 #   bash tools/dist_train.sh configs/selfsup/um_mae_vit_b.py 8 --amp --cfg-options data_root=FOLDER
 #

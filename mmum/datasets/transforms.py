@@ -18,7 +18,7 @@ def _grid(input_size, unit, stride, name):
 
 @TRANSFORMS.register_module()
 class UniformMask(BaseTransform):
-    """Draws the mask map of uniform sampling and secondary masking (paper section 3.2).
+    """Draws the mask map of uniform sampling and secondary masking (the paper: Uniform Sampling, Secondary Masking).
 
     It reads nothing from the results. Randomness is numpy's global one, which mmengine seeds: the same seed gives the
     same masks, and data-loading workers and ranks differ.

@@ -13,7 +13,7 @@ from mmum.models.positions import sincos_positions
 
 @MODELS.register_module()
 class UMDecoder(BaseModule):
-    """Decoder of UM-MAE (paper section 3.3).
+    """Decoder of UM-MAE (the paper: pipeline, decoder).
 
     Behind a pyramid, Linear to 4D channels and PixelShuffle take the map from stride 32 to stride 16: one token a sampled
     unit, in cell order. A ViT has one already, and a class token before them. These and a mask token for each removed unit

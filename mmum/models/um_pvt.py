@@ -93,7 +93,7 @@ class PVTStage(nn.Module):
 
 @MODELS.register_module()
 class UMPVT(PyramidBackbone):
-    """PVT backbone of UM-MAE (paper section 3.3): dense for transfer, on the compact image for pre-training.
+    """PVT backbone of UM-MAE (the paper: pipeline, encoder): dense for transfer, on the compact image for pre-training.
 
     Args:
         arch (str | dict): 'small', or a dict with ``embed_dims``, ``depths``, ``num_heads`` and ``mlp_ratios``, one number a

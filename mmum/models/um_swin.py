@@ -88,7 +88,7 @@ class Stage(nn.Module):
 
 @MODELS.register_module()
 class UMSwin(PyramidBackbone):
-    """Swin backbone of UM-MAE (paper section 3.3): dense for transfer, on the compact image for pre-training.
+    """Swin backbone of UM-MAE (the paper: pipeline, encoder): dense for transfer, on the compact image for pre-training.
 
     Args:
         arch (str | dict): 'tiny', 'small', 'base', 'large', or a dict with ``embed_dims``, ``depths`` and ``num_heads``

@@ -14,7 +14,7 @@ from mmum.models.positions import dense_positions, sincos_positions
 
 @MODELS.register_module()
 class UMViT(BaseModule):
-    """ViT backbone of UM-MAE (paper section 4): dense for transfer, on the sampled units for pre-training.
+    """ViT backbone of UM-MAE (the paper: pre-training of plain ViT): dense for transfer, on the sampled units for pre-training.
 
     A patch is a mask unit; with a mask the tokens are the sampled units in cell order.
 
