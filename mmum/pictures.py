@@ -40,8 +40,11 @@ def reconstruction_picture(model, inputs, mask, border=4):
     return np.concatenate(columns, 1)
 
 
-def detection_picture(folder, annotation_file, results, num_images=6, scale=2, threshold=0.3):
+def detection_picture(folder, annotation_file, results, num_images=6, scale=2):
     """Columns of images; rows: the truth, then what each of several detectors found.
+
+    Of the detections of an image the best are drawn, as many as there are objects, one at a place: a threshold would show
+    little of a detector whose scores are low.
 
     Args:
         folder (Path): The images.
@@ -49,7 +52,6 @@ def detection_picture(folder, annotation_file, results, num_images=6, scale=2, t
         results (dict[str, Path]): Name of each detector, and its COCO results file with masks (``*.segm.json``).
         num_images (int): Columns. Defaults to 6.
         scale (int): Enlargement. Defaults to 2.
-        threshold (float): Lowest score to draw. Defaults to 0.3.
 
     Returns:
         np.ndarray: uint8 RGB.
@@ -58,17 +60,31 @@ def detection_picture(folder, annotation_file, results, num_images=6, scale=2, t
         coco = COCO(str(annotation_file))
     names = {category['id']: category['name'] for category in coco.dataset['categories']}
     infos = coco.dataset['images'][:num_images]
-    rows = {'truth': [dict(annotation, score=None) for annotation in coco.dataset['annotations']]}
-    rows.update((name, [found for found in json.loads(Path(path).read_text()) if found['score'] >= threshold])
-                for name, path in results.items())
+    truth = {info['id']: [dict(o, score=None) for o in coco.imgToAnns[info['id']]] for info in infos}
+    rows = {'truth': truth}
+    for name, path in results.items():
+        found = json.loads(Path(path).read_text())
+        rows[f'{name}: its best detections, as many as there are objects (score in per cent)'] = {
+            image: _best([o for o in found if o['image_id'] == image], len(objects)) for image, objects in truth.items()}
     picture = []
     for title, objects in rows.items():
-        row = [_draw(folder, info, [o for o in objects if o['image_id'] == info['id']], names, scale) for info in infos]
-        row = np.concatenate(row, 1)
+        row = np.concatenate([_draw(folder, info, objects[info['id']], names, scale) for info in infos], 1)
         label = np.full((24, row.shape[1], 3), 255, np.uint8)
         cv2.putText(label, title, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         picture += [label, row]
     return np.concatenate(picture, 0)
+
+
+def _best(found, number):
+    """The detections with the highest scores, but one where masks overlap by half."""
+    kept = []
+    for candidate in sorted(found, key=lambda o: -o['score']):
+        others = [o['segmentation'] for o in kept]
+        if not others or coco_mask.iou([candidate['segmentation']], others, [0] * len(others)).max() < 0.5:
+            kept.append(candidate)
+        if len(kept) == number:
+            break
+    return kept
 
 
 def _draw(folder, info, objects, names, scale):
