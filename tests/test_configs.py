@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmum.engine.config import load_config
+from mmum.engine.config import load_config, set_auto_scale_lr
 from mmum.errors import InputError
 from tests.conftest import ROOT, SMALL_ARCH
 
@@ -114,6 +114,16 @@ def test_data_root_and_pretrained_reach_everything():
     assert cfg.model.backbone.init_cfg.checkpoint == 'x.pth'
     path = str(ROOT / 'configs' / 'selfsup' / 'um_mae_swin_l.py')
     assert load_config(path, dict(data_root='/images')).train_dataloader.dataset.data_root == '/images'
+
+
+def test_scaled_learning_rates_count_accumulated_steps():
+    cfg = load_config(str(ROOT / 'configs' / 'selfsup' / 'um_mae_swin_l.py'))
+    set_auto_scale_lr(cfg)
+    # 8 GPUs x 128 images a step is what mmengine will compare with it: no change at 4 accumulated steps
+    assert cfg.auto_scale_lr.enable and cfg.auto_scale_lr.base_batch_size == 8 * 128
+    cfg.pop('auto_scale_lr')
+    with pytest.raises(InputError, match='base_batch_size'):
+        set_auto_scale_lr(cfg)
 
 
 def test_options_that_do_not_fit():

@@ -153,8 +153,13 @@ def set_amp(cfg):
 
 
 def set_auto_scale_lr(cfg):
-    """Raises InputError where the config does not say for which batch size its learning rate is."""
+    """Scales the learning rate to the actual batch, accumulated steps included: mmengine counts one step only.
+
+    Raises:
+        InputError: Where the config does not say for which batch size its learning rate is.
+    """
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
         raise InputError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the batch size that '
                          'its learning rate is for')
     cfg.auto_scale_lr.enable = True
+    cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
