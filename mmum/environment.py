@@ -8,12 +8,12 @@ from packaging.version import Version
 
 # import name: (lowest version that works, first that is not known to, what to install)
 REQUIRED = {
-    'torch': ('2.4', '3', 'torch'),
+    'torch': ('2.6', '3', 'torch'),
     'numpy': ('1.24', '3', 'numpy'),
     'mmengine': ('0.10.3', '1', '"mmum[onedl]" (or mmengine)'),
     'mmcv': ('2.0.0', '2.4', '"mmum[onedl]" (or mmcv with its operators)'),
     'pycocotools': (None, None, 'pycocotools'),
-    'torchvision': ('0.19', '1', 'the torchvision that matches your torch'),
+    'torchvision': ('0.21', '1', 'the torchvision that matches your torch'),
     'mmpretrain': ('1.2.0', '2', '"mmum[onedl]" (or mmpretrain)'),
     'mmdet': ('3.3.0', '4', '"mmum[onedl]" (or mmdet)'),
 }

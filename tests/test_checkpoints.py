@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from mmum.checkpoints import BackboneCheckpoint, from_official, load_backbone, read_checkpoint, weights_of
+from mmum.checkpoints import BackboneCheckpoint, _allowed_classes, from_official, load_backbone, read_checkpoint, weights_of
 from mmum.errors import InputError
 from mmum.models.um_swin import UMSwin
 from tests.conftest import SMALL_ARCH, golden
@@ -129,6 +129,36 @@ def test_another_width():
 class Evil:
     def __reduce__(self):
         return os.system, ('touch should_not_exist', )
+
+
+@pytest.mark.parametrize('call', [getattr, eval, os.system])
+def test_only_harmless_classes_are_allowed(call):
+    assert call not in _allowed_classes()
+
+
+class Reach:
+    """Asks for an attribute of something harmless."""
+
+    def __reduce__(self):
+        return getattr, (argparse.Namespace, '__init__')
+
+
+def test_no_attribute_can_be_reached_for(tmp_path):
+    torch.save(dict(model=Reach()), tmp_path / 'reach.pth')
+    with pytest.raises(InputError, match='reach.pth was refused'):
+        read_checkpoint(tmp_path / 'reach.pth')
+
+
+def test_what_mmengine_writes_is_read(tmp_path):
+    """Message hub with history buffers, numpy scalars, optimiser state."""
+    import numpy as np
+    from mmengine.logging import MessageHub
+    hub = MessageHub.get_instance('test_what_mmengine_writes')
+    hub.update_scalar('train/loss', 0.5)
+    hub.update_info('best', np.float64(0.25))
+    hub.update_info('array', np.arange(3))
+    torch.save(dict(state_dict=build().state_dict(), message_hub=hub.state_dict()), tmp_path / 'x.pth')
+    assert 'message_hub' in read_checkpoint(tmp_path / 'x.pth')
 
 
 @pytest.mark.parametrize('legacy', [False, True])

@@ -150,14 +150,11 @@ def main():
         return publish(args.publish)
     out, data = Path(args.out), Path(args.data)
     start, data_seconds = time.time(), None
-    if not (data / 'annotations' / 'val.json').exists():  # the last file that is written
-        shutil.rmtree(data, ignore_errors=True) if data.name == 'mini' else None
+    if not (data / 'annotations' / 'val.json').exists():
         data_seconds, _ = run_stage('Data', out / 'data.log', TOOLS / 'prepare_data.py', 'mini', '--out', data)
     runs = []
     for seed in args.seeds:
         folder = out if len(args.seeds) == 1 else out / f'seed_{seed}'
-        for old in ('pretrain', 'from_scratch', 'pre-trained'):
-            shutil.rmtree(folder / old, ignore_errors=True)
         runs.append(run_seed(args, folder, seed))
     results = dict(
         command='python tools/demo.py' + (f' --seeds {" ".join(map(str, args.seeds))}' if args.seeds != [0] else ''),

@@ -2,6 +2,7 @@
 
     python tools/prepare_data.py mini --out data/mini
 """
+import shutil
 import time
 from pathlib import Path
 
@@ -36,8 +37,12 @@ def main():
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f'{out} exists and is not empty: give another --out, or remove it first')
     start = time.time()
-    counts = write_mini(out, args.unlabelled, args.train, args.val, args.size, args.seed,
+    # under another name until it is whole, so that an interrupted one is never taken for it
+    partial = out.with_name(f'{out.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    counts = write_mini(partial, args.unlabelled, args.train, args.val, args.size, args.seed,
                         progress=lambda items, name: track(items, f'{name:>10}'))
+    partial.rename(out)
     print(f'{", ".join(f"{n} {split}" for split, n in counts.items())} images in {out}, {time.time() - start:.0f} s')
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmum.models.layers import MLP, Attention
 from mmum.models.pyramid import PyramidBackbone
-from mmum.models.windows import compact_layout, dense_layout
+from mmum.models.windows import compact_layout, dense_layout, fit_window
 
 
 class WindowAttention(Attention):
@@ -148,10 +148,11 @@ class UMSwin(PyramidBackbone):
                     layer.reset_parameters()  # torch's own: at std 0.02 the bias would hardly tell offsets apart
 
     def block_context(self, stage, x, positions):
-        """Window layouts: unshifted for even blocks, shifted for odd ones."""
-        shifts = (0, self.window_size // 2)
+        """Window layouts: unshifted for even blocks, shifted for odd ones where the map is large enough to shift."""
+        pad_small_map = self.pad_small_map and positions is None
+        _, shift = fit_window(*x.shape[1:3], self.window_size, self.window_size // 2, pad_small_map)
+        shifts = (0, shift) if shift else (0, )
         if positions is None:
-            return cycle([dense_layout(*x.shape[1:3], self.window_size, shift, self.pad_small_map, x.device)
-                          for shift in shifts])
+            return cycle([dense_layout(*x.shape[1:3], self.window_size, shift, pad_small_map, x.device) for shift in shifts])
         tokens_per_unit = self.unit / self.patch_size / 2**stage
         return cycle([compact_layout(positions, self.window_size, shift, tokens_per_unit) for shift in shifts])

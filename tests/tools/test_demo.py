@@ -41,6 +41,7 @@ def test_prepare_data(tmp_path):
                       '--size', 64, '--seed', 3)
     assert '2 unlabelled, 2 train, 1 val images' in result.stdout
     assert len(list((tmp_path / 'a').rglob('*.jpg'))) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ['a']
 
 
 @pytest.mark.parametrize('arguments, sentence', [
