@@ -27,5 +27,5 @@ setup(
         # the original packages, for an environment that already has them
         'openmmlab': ['mmengine>=0.10.3', 'mmcv>=2.0.0,<2.2', 'mmdet>=3.3.0', 'mmpretrain>=1.2.0'],
         'mini': ['scikit-image', 'scikit-learn'],
-        'test': ['pytest', 'scikit-image', 'scikit-learn'],
+        'test': ['pytest', 'scikit-image', 'scikit-learn', 'timm'],
     })

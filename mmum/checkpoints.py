@@ -1,4 +1,4 @@
-"""Weights in and out: safe reading, the authors' names, and starting a backbone from a pre-training checkpoint."""
+"""Weights in and out: safe reading, writing, and starting a backbone from a checkpoint."""
 import argparse
 import math
 import pickle
@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.registry import WEIGHT_INITIALIZERS
+from mmpretrain.models import SwinTransformer
 
-from mmum.errors import InputError
+from mmum.errors import InputError, some
 from mmum.models.positions import dense_positions
+from mmum.official import from_official, is_official
+from mmum.stock_swin import BUFFERS, detect_dialect, from_dialect, resize_table, window_of
 
 
 def _allowed_classes():
@@ -93,117 +96,15 @@ def weights_of(checkpoint, path='the checkpoint'):
     return weights
 
 
-# ------------------------------------------------------------------ the authors' names
-
-# Authors' name -> ours. Blocks count through in theirs, and within their stage in ours; the merge before a stage belongs to
-# its first block in theirs.
-
-
-def _pairs(names):
-    """{theirs: ours} of modules -> the same of their weights and biases."""
-    names = names if isinstance(names, dict) else {name: name for name in names}
-    return {f'{theirs}.{kind}': f'{ours}.{kind}' for theirs, ours in names.items() for kind in ('weight', 'bias')}
-
-
-OFFICIAL_TRANSFORMER_BLOCK = _pairs(('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2'))
-OFFICIAL_EMBEDDING = {'vis_mask_token': 'secondary_token', **_pairs({'patch_embed.proj': 'patch_embed'})}
-OFFICIAL_ENCODERS = {
-    'Swin': dict(
-        embedding={**OFFICIAL_EMBEDDING, **_pairs({'patch_embed.norm': 'patch_norm'})},
-        merge=_pairs(('downsample.norm', 'downsample.proj')),
-        block={**OFFICIAL_TRANSFORMER_BLOCK, **_pairs({f'attn.posmlp.{i}': f'attn.pos_mlp.{i}' for i in (0, 2)})}),
-    'PVT': dict(
-        embedding=OFFICIAL_EMBEDDING,
-        merge=_pairs(('downsample.proj', )),
-        block=_pairs(('norm1', 'attn.q', 'attn.kv', 'attn.sr', 'attn.norm', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2'))),
-    'ViT': dict(
-        embedding={**OFFICIAL_EMBEDDING, 'cls_token': 'cls_token'}, merge={}, block=OFFICIAL_TRANSFORMER_BLOCK),
-}
-OFFICIAL_DECODER = {
-    'mask_token': 'mask_token', **_pairs({f'decoder_{name}': name for name in ('embed', 'norm', 'pred')})}
-# fixed sin-cos positions, which mmum computes
-OFFICIAL_FIXED = {'decoder_pos_embed', 'pos_embed'}
-
-
-def _numbers(pattern, names):
-    """The block numbers that a pattern finds in names, sorted."""
-    return sorted({int(match[1]) for match in map(re.compile(pattern).match, names) if match})
-
-
-def _official_table(names):
-    """The whole table of names for a model with these blocks: authors' name -> ours."""
-    family = 'ViT' if 'cls_token' in names else 'PVT' if any('.attn.kv.' in name for name in names) else 'Swin'
-    encoder = OFFICIAL_ENCODERS[family]
-    merges = _numbers(r'blocks\.(\d+)\.downsample\.', names)
-    starts = [0, *merges]
-    table = {theirs: f'backbone.{ours}' for theirs, ours in encoder['embedding'].items()}
-    blocks = 1 + max(_numbers(r'blocks\.(\d+)\.', names), default=-1)
-    last = blocks - 1 if family == 'ViT' else len(merges)
-    table.update((f'norm.{kind}', f'backbone.norm{last}.{kind}') for kind in ('weight', 'bias'))
-    for i in range(blocks):
-        stage = sum(start <= i for start in starts) - 1
-        ours = 'backbone' if family == 'ViT' else f'backbone.stages.{stage}'
-        table.update((f'blocks.{i}.{k}', f'{ours}.blocks.{i - starts[stage]}.{v}') for k, v in encoder['block'].items())
-        if i in merges:
-            table.update((f'blocks.{i}.{k}', f'{ours}.{v}') for k, v in encoder['merge'].items())
-    table.update((theirs, f'neck.{ours}') for theirs, ours in OFFICIAL_DECODER.items())
-    for i in range(1 + max(_numbers(r'decoder_blocks\.(\d+)\.', names), default=-1)):
-        table.update((f'decoder_blocks.{i}.{k}', f'neck.blocks.{i}.{v}') for k, v in OFFICIAL_TRANSFORMER_BLOCK.items())
-    return table
-
-
-def from_official(state_dict, fine_tuned=False):
-    """Maps the authors' names to those of :class:`UMMAE`.
-
-    A dictionary of gradients with the same names maps the same way.
-
-    Args:
-        state_dict (dict[str, Tensor]): The authors' parameters.
-        fine_tuned (bool): They are of a fine-tuned model: encoder names alone (``backbone.*``) are mapped, with the learned
-            position embedding of a PVT; there is no decoder and no final norm, and ``fc_norm`` and ``head`` are left out.
-            Defaults to False: of pre-training.
-
-    Returns:
-        dict[str, Tensor]: Ours, with names for ``UMMAE.load_state_dict(strict=True)``.
-
-    Raises:
-        InputError: Naming the first keys that are unknown or missing.
-    """
-    table = _official_table(state_dict)
-    ignored = OFFICIAL_FIXED
-    if fine_tuned:
-        optional = {'vis_mask_token', 'norm.weight', 'norm.bias', 'pos_embed'}
-        table = {theirs: ours for theirs, ours in {**table, 'pos_embed': 'backbone.pos_embed'}.items()
-                 if ours.startswith('backbone.') and (theirs in state_dict or theirs not in optional)}
-        ignored = {name for name in state_dict if name.startswith(('fc_norm.', 'head.'))}
-    unknown = [name for name in state_dict if name not in table and name not in ignored]
-    missing = [name for name in table if name not in state_dict]
-    if unknown or missing:
-        faults = [f'{kind} {", ".join(sorted(names)[:5])}{" ..." if len(names) > 5 else ""}'
-                  for kind, names in (('unknown', unknown), ('missing', missing)) if names]
-        kind = 'fine-tuned' if fine_tuned else 'pre-training'
-        raise InputError(f"these are not the weights of the authors' {kind} model: {'; '.join(faults)} (expected all names "
-                         f"of their UM-MAE Swin, PVT or ViT{', encoder and decoder' if not fine_tuned else ''})")
-    return {ours: _official_shape(theirs, state_dict[theirs]) for theirs, ours in table.items()}
-
-
-def _official_shape(name, tensor):
-    """The authors keep tokens as (1, 1, C), and position MLPs and PVT's reduction as 1x1 convolutions."""
-    if name.endswith(('mask_token', 'cls_token')):
-        return tensor.flatten()
-    if name == 'pos_embed':
-        return tensor[0]
-    return tensor.flatten(1) if ('posmlp' in name or '.attn.sr.' in name) and tensor.dim() == 4 else tensor
-
-
 # ------------------------------------------------------------------ starting a backbone
 
 @WEIGHT_INITIALIZERS.register_module()
 class BackboneCheckpoint:
     """Initialises a backbone from a checkpoint, for ``init_cfg=dict(type='BackboneCheckpoint', checkpoint=...)``.
 
-    Takes pre-training checkpoints of mmum (weights under ``backbone.``), bare backbones, and the authors' files. Prints
-    what was loaded, resized, new and unused.
+    Takes pre-training checkpoints of mmum (weights under ``backbone.``), bare backbones, the authors' files, and for
+    ``UMStockSwin`` public Swin weights in the names of mmpretrain, mmdet, timm and Microsoft, of any window. Prints what was
+    loaded, resized, new and unused.
 
     Args:
         checkpoint (str | None): The file; None starts from scratch, and says so.
@@ -235,14 +136,9 @@ def load_backbone(module, weights, source='the checkpoint'):
     Returns:
         str: What was loaded, resized, new (kept as initialised) and unused.
     """
-    if {'patch_embed.proj.weight', 'blocks.0.norm1.weight'} <= set(weights):  # the authors'
-        weights = from_official(weights, fine_tuned='decoder_embed.weight' not in weights)
-    if any(key.startswith('backbone.') for key in weights):
-        own = {key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')}
-        other = [key for key in weights if not key.startswith('backbone.')]
-    else:
-        own, other = dict(weights), []
-    target = module.state_dict()
+    own, other = backbone_weights(weights, isinstance(module, SwinTransformer), source)
+    # fixed by the sizes: never compared
+    target = {key: value for key, value in module.state_dict().items() if not BUFFERS.search(key)}
     loaded = [key for key in target if key in own]
     if not loaded:
         raise InputError(f'nothing in {source} matches {type(module).__name__}: it has {some(list(own))}, wanted are '
@@ -252,8 +148,8 @@ def load_backbone(module, weights, source='the checkpoint'):
     if wrong:
         raise InputError(f'{source} is of another size than the {type(module).__name__} of the config: {wrong[0]} is '
                          f'{tuple(own[wrong[0]].shape)} in it and {tuple(target[wrong[0]].shape)} here'
-                         f'{f" (and {len(wrong) - 1} more)" if wrong[1:] else ""}; set arch and pos_mlp_dims to those it '
-                         'was trained with')
+                         f'{f" (and {len(wrong) - 1} more)" if wrong[1:] else ""}; set arch (and pos_mlp_dims) to those '
+                         'it was trained with')
     # Output norms are new, and a position embedding may be: anything else says that it is another backbone.
     lacking = [key for key in target if key not in own and not re.match(r'norm\d|pos_embed|secondary_token', key)]
     left = [key for key in own if key not in target and key.startswith(('stages.', 'blocks.'))]
@@ -262,21 +158,69 @@ def load_backbone(module, weights, source='the checkpoint'):
                          + '; '.join(f'{what} {some(keys)}' for what, keys in (('it lacks', lacking), ('it also has', left))
                                      if keys) + '; set type and arch (depths) to those it was trained with')
     module.load_state_dict({key: own[key] for key in loaded}, strict=False)
-    lists = dict(loaded=loaded, resized=resized, new=[key for key in target if key not in own],
-                 unused=[key for key in own if key not in target] + other)
+    return report_text(loaded=loaded, resized=resized, new=[key for key in target if key not in own],
+                       unused=[key for key in own if key not in target] + other)
+
+
+def report_text(**lists):
+    """A load report: a line for each kind, with its number and the first names."""
     return '\n'.join(f'  {kind}: {len(keys)}{f" ({some(keys)})" if keys else ""}' for kind, keys in lists.items())
 
 
+def backbone_weights(weights, stock_swin=False, source='the checkpoint'):
+    """The backbone's weights in a checkpoint, without prefix, and the names of the others.
+
+    Args:
+        weights (dict[str, Tensor]): The checkpoint's.
+        stock_swin (bool): They are for a stock Swin: understand all its dialects. Defaults to False.
+        source (str): Named in errors. Defaults to 'the checkpoint'.
+    """
+    if is_official(weights):
+        weights = from_official(weights, fine_tuned='decoder_embed.weight' not in weights)
+    if stock_swin and detect_dialect(weights):
+        own, report = from_dialect(weights, detect_dialect(weights), source)
+        return own, report['dropped']
+    if not any(key.startswith('backbone.') for key in weights):
+        return dict(weights), []
+    own = {key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')}
+    return own, [key for key in weights if not key.startswith('backbone.')]
+
+
 def _resize_positions(module, own, target):
-    """Fits a learned position embedding of a square grid to that of the module, bicubically; the names of what was."""
-    have, want = own.get('pos_embed'), target.get('pos_embed')
-    if have is None or want is None or len(have) == len(want) or math.isqrt(len(have))**2 != len(have):
-        return []
-    side = math.isqrt(len(have))
-    own['pos_embed'] = dense_positions(have.float(), (side, side), module.grid).flatten(0, 1)
-    return ['pos_embed']
+    """Fits position embeddings and bias tables to the module's: the names of those that were."""
+    resized = []
+    for key in own.keys() & target.keys():
+        if len(own[key]) == len(target[key]):
+            continue
+        if key.endswith('relative_position_bias_table'):
+            own[key] = resize_table(own[key], window_of(target[key]))
+        elif key == 'pos_embed' and math.isqrt(len(own[key]))**2 == len(own[key]):  # bicubically, of a square grid
+            side = math.isqrt(len(own[key]))
+            own[key] = dense_positions(own[key].float(), (side, side), module.grid).flatten(0, 1)
+        else:
+            continue
+        resized.append(key)
+    return sorted(resized)
 
 
-def some(keys, number=4):
-    """The first few of a list, for a sentence."""
-    return ', '.join(keys[:number]) + (f' and {len(keys) - number} more' if len(keys) > number else '')
+def write_checkpoint(path, weights, **meta):
+    """Writes weights, whole or not at all: under another name first.
+
+    Args:
+        path (str | Path): ``.safetensors`` for the bare weights, else a ``.pth`` file.
+        weights (dict): The file's content, for safetensors a dictionary of tensors.
+        **meta: Strings, kept in the header of a safetensors file.
+    """
+    path = Path(path)
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import save_file
+            save_file({key: value.contiguous() for key, value in weights.items()}, partial, metadata=dict(format='pt', **meta))
+        else:
+            torch.save(weights, partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f'{path} cannot be written ({error.strerror or error}): give a place with room that you may write to'
+                         ) from error

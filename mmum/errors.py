@@ -25,3 +25,8 @@ def input_error_sentence(error):
             return str(error).rpartition(f'{InputError.__name__}: ')[2].strip()
         error = error.__cause__ or error.__context__
     return None
+
+
+def some(names, number=4):
+    """The first few of a list, for a sentence."""
+    return ', '.join(names[:number]) + (f' and {len(names) - number} more' if len(names) > number else '')

@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 
-from mmum.checkpoints import read_checkpoint, some, weights_of
-from mmum.errors import InputError
+from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.errors import InputError, some
 
 
 def preflight(cfg, splits=('train', 'val')):

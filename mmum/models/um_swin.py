@@ -27,7 +27,7 @@ class WindowAttention(Attention):
 
     def forward(self, x, layout):
         """(N, H, W, C) -> (N, H, W, C) within the windows of a :class:`WindowLayout`."""
-        bias = layout.bias(self.pos_mlp(layout.offsets))
+        bias = layout.bias(self.pos_mlp(layout.log_offsets))
         return layout.join(super().forward(layout.split(x), bias))
 
 

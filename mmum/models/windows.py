@@ -5,6 +5,7 @@ What depends only on the positions of the tokens is worked out once per stage an
 every pair of tokens up in it - the same numbers as an MLP per pair of every window, for far less work.
 """
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ class WindowLayout:
         shift (int): Cyclic shift in tokens, 0 for none.
         height (int): Height of the map in tokens, before padding.
         width (int): Width of the map in tokens, before padding.
-        offsets (Tensor): (K, 2) float, the distinct offsets (row, column) as ``sign(d) * log(1 + |d|)``.
+        offsets (Tensor): (K, 2) float, the distinct offsets d (row, column) from query to key.
         index (Tensor): int64 (B, L, L) entries of the table for query and key; entry K is the wall. B is 1 (the same in
             every window), the number of windows of one map, or that of the whole batch. L = window ** 2.
     """
@@ -32,6 +33,11 @@ class WindowLayout:
     width: int
     offsets: torch.Tensor
     index: torch.Tensor
+
+    @cached_property
+    def log_offsets(self):
+        """The offsets as a position MLP takes them: ``sign(d) * log(1 + |d|)``."""
+        return self.offsets.sign() * self.offsets.abs().log1p()
 
     @property
     def padded(self):
@@ -89,9 +95,8 @@ def fit_window(height, width, window, shift, pad_small_map):
 
 
 def _offset_grid(reach, steps, device):
-    """All offsets in -reach..reach with ``steps`` to the unit, log-spaced: (K, 2)."""
+    """All offsets in -reach..reach with ``steps`` to the unit: (K, 2)."""
     d = torch.arange(-reach * steps, reach * steps + 1, device=device, dtype=torch.float32) / steps
-    d = d.sign() * d.abs().log1p()
     return torch.cartesian_prod(d, d)
 
 

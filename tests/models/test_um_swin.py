@@ -80,7 +80,7 @@ def test_every_pair_reads_the_bias_of_its_true_offset(stage, window, shift):
     def function(offset):
         return offset[..., 0] * 3 - offset[..., 1]
 
-    bias = layout.bias(function(layout.offsets)[:, None])[:, 0]
+    bias = layout.bias(function(layout.log_offsets)[:, None])[:, 0]
     walled = bias == -100
     padded = layout.padded != positions.shape[2:]
     if not padded:
@@ -109,7 +109,7 @@ def test_a_fresh_bias_tells_offsets_apart():
     layout = dense_layout(8, 8, 8, 0, False, 'cpu')
     for stage in model.stages:
         for block in stage.blocks:
-            assert block.attn.pos_mlp(layout.offsets).std(0).mean() > 0.02
+            assert block.attn.pos_mlp(layout.log_offsets).std(0).mean() > 0.02
 
 
 def test_stochastic_depth_grows():
