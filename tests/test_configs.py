@@ -13,8 +13,8 @@ BASES = sorted((ROOT / 'configs' / '_base_').rglob('*.py'))
 
 
 def test_all_were_seen():
-    assert len(CONFIGS) == 12, 'a config came or went: adjust the number, so that none is skipped in silence'
-    assert len(BASES) == 6
+    assert len(CONFIGS) == 26, 'a config came or went: adjust the number, so that none is skipped in silence'
+    assert len(BASES) == 10
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -25,12 +25,16 @@ def test_config(path):
         from mmdet.registry import MODELS, TRANSFORMS
     else:
         from mmpretrain.registry import MODELS, TRANSFORMS
-    upstream = cfg.model.backbone.type == 'SimMIMSwinTransformer'  # reads numbers off tensors while it is built
+    # mmpretrain's Swin reads numbers off tensors while it is built, and learned positions start as their values
+    upstream = cfg.model.backbone.type in ('SimMIMSwinTransformer', 'UMStockSwin') or cfg.model.backbone.get('learn_positions')
     with torch.device('cpu' if upstream else 'meta'):
         model = MODELS.build(cfg.model)
     for loader in ('train_dataloader', 'test_dataloader'):
         for transform in cfg[loader].dataset.pipeline if cfg[loader] else ():
             TRANSFORMS.build(transform)
+    if cfg.model.type == 'ImageClassifier':
+        blocks = (model.backbone.stages[-1] if hasattr(model.backbone, 'stages') else model.backbone).blocks
+        assert model.head.fc.in_features == blocks[-1].norm1.normalized_shape[0] == cfg.model.neck.in_channels
     if cfg.model.type == 'UMMAE':
         last = list(model.backbone.children())[-1]
         assert model.neck.embed.in_features == last.normalized_shape[0]
@@ -60,8 +64,33 @@ def test_the_papers_recipes(name, epochs, warm_up, accumulated, gpus):
     assert cfg.train_dataloader.batch_size * cfg.optim_wrapper.get('accumulative_counts', 1) * gpus == 4096
 
 
+@pytest.mark.parametrize('model, decay, drop_path', [
+    ('swin_t', .85, .1), ('swin_l', .7, .2), ('pvt_s', .85, .1), ('vit_b', .8, .1)])
+def test_the_papers_fine_tuning(model, decay, drop_path):
+    cfg = Config.fromfile(ROOT / 'configs' / 'classification' / f'um_{model}_finetune_in1k.py')
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2e-3) and cfg.optim_wrapper.optimizer.weight_decay == 0.05
+    assert cfg.optim_wrapper.paramwise_cfg.layer_decay_rate == decay
+    assert cfg.model.backbone.drop_path_rate == drop_path and cfg.model.backbone.norm_cfg is None
+    assert cfg.train_dataloader.batch_size * 8 == 1024
+    assert cfg.param_scheduler[1].eta_min_ratio * 2e-3 == pytest.approx(1e-6)
+    kinds = [t.type for t in cfg.train_pipeline]
+    assert kinds == ['LoadWholeImage', 'RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing', 'PackInputs']
+    size = 224 if model == 'vit_b' else 256
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == cfg.test_dataloader.dataset.pipeline[2].crop_size == size
+
+
+@pytest.mark.parametrize('model', ['swin_t', 'swin_l', 'pvt_s', 'vit_b'])
+def test_linear_probe_and_knn(model):
+    cfg = Config.fromfile(ROOT / 'configs' / 'classification' / f'um_{model}_linear_in1k.py')
+    assert cfg.train_dataloader.batch_size * 8 * cfg.optim_wrapper.accumulative_counts == 16384
+    assert cfg.optim_wrapper.optimizer.lr == 6.4
+    knn = Config.fromfile(ROOT / 'configs' / 'classification' / f'um_{model}_knn_in1k.py')
+    assert knn.test_cfg.bank_dataloader.dataset.pipeline == knn.test_dataloader.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
+
+
 SMALLER = dict(
     UMSwin=dict(arch=SMALL_ARCH),
+    UMStockSwin=dict(arch=SMALL_ARCH),
     UMPVT=dict(arch=dict(embed_dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), mlp_ratios=(2, 2, 2, 2))),
     UMViT=dict(arch=dict(embed_dims=128, num_layers=2, num_heads=4, feedforward_channels=128)),
     SimMIMSwinTransformer=dict(arch=dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))),

@@ -15,7 +15,7 @@ def load_config(path, options=None):
 
     mmengine substitutes variables such as ``data_root`` while it reads the file, so that overriding one afterwards would
     silently change nothing. Here the new value also replaces the old one where it was used: every string that is the old
-    value, or begins with it, and the checkpoint that the backbone starts from for ``pretrained``.
+    value, or begins with it, the checkpoint that the backbone starts from for ``pretrained``, and every ``num_classes``.
 
     Args:
         path (str): The config file.
@@ -38,16 +38,31 @@ def load_config(path, options=None):
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(f'--cfg-options {" ".join(f"{k}={v}" for k, v in options.items())} does not fit {path} ({error}): '
                          'name existing keys, a.b.c=value, and list items by number') from error
-    for key, old in before.items():
+    for key, old in sorted(before.items(), key=lambda item: -len(str(item[1]))):  # a root may lie in another
         new = options[key]
         if isinstance(old, str) and old and isinstance(new, str):
-            if key == 'data_root' and old.endswith('/'):
+            if key.endswith('_root') and old.endswith('/'):
                 new = osp.join(new, '')
             for name, value in cfg.items():
                 cfg[name] = _replace_prefix(value, old, new)
+    if 'num_classes' in options:
+        _set_everywhere(dict(cfg.items()), 'num_classes', options['num_classes'])
     if 'pretrained' in options:
         cfg.model.backbone.init_cfg = ConfigDict(type='BackboneCheckpoint', checkpoint=options['pretrained'])
     return cfg
+
+
+def _set_everywhere(value, name, new):
+    """Sets every entry of this name, at any depth."""
+    if isinstance(value, dict):
+        for key in value:
+            if key == name:
+                value[key] = new
+            else:
+                _set_everywhere(value[key], name, new)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _set_everywhere(item, name, new)
 
 
 def _replace_prefix(value, old, new):

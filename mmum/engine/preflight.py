@@ -41,6 +41,23 @@ def preflight(cfg, splits=('train', 'val')):
             dataset = dataset.dataset
         if dataset and 'Coco' in str(dataset.get('type')):
             _check_coco(dataset, split)
+        if dataset and dataset.get('type') == 'LabelledImages' and (cfg.model.get('head') or {}).get('num_classes'):
+            _check_labelled(dataset, cfg.model.head.num_classes, cfg.get(f'{split}_evaluator') or {})
+
+
+def _check_labelled(dataset, num_classes, evaluator):
+    """Checks class folders against the number of classes of the model."""
+    folder = Path(dataset.get('data_root') or '', dataset.get('data_prefix') or '')
+    if dataset.get('ann_file') or '://' in str(folder) or not folder.is_dir():
+        return  # the data set itself says what is missing
+    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    if classes and len(classes) != num_classes:
+        raise InputError(f'{folder} has {len(classes)} class folders ({some(classes, 3)}), and the model {num_classes} classes: '
+                         f'pass --cfg-options num_classes={len(classes)}, or complete the folder')
+    topk = evaluator.get('topk', ())
+    if max((topk, ) if isinstance(topk, int) else topk, default=1) > num_classes:
+        raise InputError(f'top-{max(topk)} accuracy of {num_classes} classes means nothing: pass --cfg-options '
+                         'val_evaluator.topk=1 test_evaluator.topk=1')
 
 
 def _check_coco(dataset, split):

@@ -1,4 +1,6 @@
+from .knn import KNNClassifier
 from .mask_tta import MaskTTAModel
+from .mean_pool_norm import MeanPoolNorm
 from .um_decoder import UMDecoder
 from .um_head import UMHead
 from .um_mae import UMMAE
@@ -7,4 +9,6 @@ from .um_stock_swin import UMStockSwin
 from .um_swin import UMSwin
 from .um_vit import UMViT
 
-__all__ = ['MaskTTAModel', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMStockSwin', 'UMSwin', 'UMViT']
+__all__ = [
+    'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMStockSwin', 'UMSwin', 'UMViT'
+]

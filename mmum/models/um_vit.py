@@ -152,5 +152,6 @@ class UMViT(BaseModule):
             return
         self.cls_token.requires_grad_(False)
         self.secondary_token.requires_grad_(False)
-        for module in (self.patch_embed, *self.blocks[:self.frozen_stages]):
+        norms = [getattr(self, f'norm{i}') for i in range(self.frozen_stages) if hasattr(self, f'norm{i}')]
+        for module in (self.patch_embed, *self.blocks[:self.frozen_stages], *norms):
             module.eval().requires_grad_(False)
