@@ -3,12 +3,28 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from mmum.masking import VISIBLE, gather_units, secondary_patches
 
 
+def lean(function, x):
+    """``function(x)``, of which only x is kept for the backward.
+
+    For what is cheap to repeat before a matrix product (a norm, GELU): the backward repeats it to get the product's input, and
+    stops there. The product itself, last in the function, is not repeated.
+
+    Args:
+        function (Callable): Tensor -> tensor; a matrix product comes last.
+        x (Tensor): Its input.
+    """
+    if not torch.is_grad_enabled():
+        return function(x)
+    return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+
+
 class MLP(nn.Module):
-    """Linear, GELU, Linear.
+    """Norm, Linear, GELU, Linear; the norm is the block's.
 
     Args:
         embed_dims (int): Channels in and out.
@@ -20,8 +36,9 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(embed_dims, hidden_dims)
         self.fc2 = nn.Linear(hidden_dims, embed_dims)
 
-    def forward(self, x):
-        return self.fc2(F.gelu(self.fc1(x)))
+    def forward(self, x, norm):
+        x = lean(lambda x: self.fc1(norm(x)), x)
+        return lean(lambda x: self.fc2(F.gelu(x)), x)
 
 
 def attend(q, k, v, bias=None, fused=None):
@@ -43,9 +60,9 @@ def attend(q, k, v, bias=None, fused=None):
     if fused is None:
         fused = q.device.type != 'cpu' or (bias is None and k.shape[-2] > 128)
     if not fused:
-        logits = (q * q.shape[-1]**-0.5) @ k.transpose(-2, -1)
+        logits = (q @ k.transpose(-2, -1)).mul_(q.shape[-1]**-0.5)  # not q before: nothing is kept of this
         if bias is not None:
-            logits = (logits.unflatten(0, (-1, len(bias))) + bias.to(q.dtype)).flatten(0, 1)
+            logits = (logits.unflatten(0, (-1, len(bias))) + bias.to(logits.dtype)).flatten(0, 1)
         return logits.softmax(-1).to(v.dtype) @ v
     if bias is not None:
         # the fused kernels take a bias for each of N, or one that is expanded
@@ -55,7 +72,7 @@ def attend(q, k, v, bias=None, fused=None):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over (N, L, C) tokens, scaled by ``head_dim ** -0.5``, with qkv bias.
+    """Multi-head self-attention, scaled by ``head_dim ** -0.5``, with qkv bias: the projections before and after it.
 
     Args:
         embed_dims (int): Channels.
@@ -68,27 +85,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, x, bias=None, num_queries=None):
-        """Attends.
+    def project(self, x, norm, parts='qkv'):
+        """Norm, then queries, keys and values, or some of them: (..., C) -> (..., parts * C)."""
+        c = x.shape[-1]
+        first = 'qkv'.index(parts)
+        rows = slice(first * c, (first + len(parts)) * c)
+        return lean(lambda x: F.linear(norm(x), self.qkv.weight[rows], self.qkv.bias[rows]), x)
 
-        Args:
-            x (Tensor): (N, L, C).
-            bias (Tensor, optional): Added to the logits, see :func:`attend`. Defaults to None.
-            num_queries (int, optional): Only the last so many tokens ask and get an output; all are keys and values.
-                Defaults to None: all.
+    def split_heads(self, x):
+        """(N, L, parts * C) -> (parts, N, heads, L, D), contiguous."""
+        n, length, _ = x.shape
+        d = self.proj.in_features // self.num_heads
+        return x.view(n, length, -1, self.num_heads, d).permute(2, 0, 3, 1, 4).contiguous()
 
-        Returns:
-            Tensor: (N, num_queries or L, C).
-        """
-        n, length, c = x.shape
-        heads = self.num_heads
-        if num_queries is None:
-            q, k, v = self.qkv(x).view(n, length, 3, heads, c // heads).permute(2, 0, 3, 1, 4)
-        else:
-            weight, b = self.qkv.weight, self.qkv.bias
-            q = F.linear(x[:, -num_queries:], weight[:c], b[:c]).view(n, num_queries, heads, -1).transpose(1, 2)
-            k, v = F.linear(x, weight[c:], b[c:]).view(n, length, 2, heads, c // heads).permute(2, 0, 3, 1, 4)
-        return self.proj(attend(q, k, v, bias).transpose(1, 2).reshape(n, -1, c))
+    def merge_heads(self, x):
+        """(N, heads, L, D) -> (N, L, C), and the projection after."""
+        return self.proj(x.transpose(1, 2).flatten(2))
 
 
 class TransformerBlock(nn.Module):
@@ -109,11 +121,31 @@ class TransformerBlock(nn.Module):
         self.mlp = MLP(embed_dims, int(embed_dims * mlp_ratio))
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
-    def forward(self, x, num_queries=None):
-        """(N, L, C) -> (N, num_queries or L, C), see :meth:`Attention.forward`."""
-        attended = self.drop_path(self.attn(self.norm1(x), num_queries=num_queries))
-        x = (x if num_queries is None else x[:, -num_queries:]) + attended
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+    def project(self, x):
+        """Queries, keys and values of tokens, each by itself: (N, L, C) -> (N, L, 3C)."""
+        return self.attn.project(x, self.norm1)
+
+    def forward(self, x, qkv=None, num_queries=None):
+        """Runs the block.
+
+        Args:
+            x (Tensor): (N, L, C).
+            qkv (Tensor, optional): What :meth:`project` makes of x, if it is known. Defaults to None.
+            num_queries (int, optional): Only the last so many tokens ask and get an output; all are keys and values.
+                Defaults to None: all.
+
+        Returns:
+            Tensor: (N, num_queries or L, C).
+        """
+        attn = self.attn
+        if num_queries is None or qkv is not None:
+            q, k, v = attn.split_heads(self.project(x) if qkv is None else qkv)
+            q = q if num_queries is None else q[:, :, -num_queries:]
+        else:
+            q, = attn.split_heads(attn.project(x[:, -num_queries:], self.norm1, 'q'))
+            k, v = attn.split_heads(attn.project(x, self.norm1, 'kv'))
+        x = (x if num_queries is None else x[:, -num_queries:]) + self.drop_path(attn.merge_heads(attend(q, k, v)))
+        return x + self.drop_path(self.mlp(x, self.norm2))
 
 
 def embed_all(images, mask, conv, secondary_token):

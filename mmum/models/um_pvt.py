@@ -7,7 +7,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmum.models.layers import MLP, attend
+from mmum.models.layers import MLP, attend, lean
 from mmum.models.positions import dense_positions, sincos_positions
 from mmum.models.pyramid import PyramidBackbone
 
@@ -32,17 +32,21 @@ class SpatialReductionAttention(nn.Module):
         self.norm = nn.LayerNorm(embed_dims, eps=1e-5)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, x):
-        """(N, H, W, C) -> (N, H, W, C)."""
+    def forward(self, x, norm):
+        """(N, H, W, C) -> (N, H, W, C), normalised first."""
         n, height, width, c = x.shape
-        q = self.q(x).view(n, height * width, self.num_heads, -1).transpose(1, 2)
-        if self.sr_ratio > 1:  # squares at the border that are not whole average what there is
-            pooled = F.avg_pool2d(x.permute(0, 3, 1, 2), self.sr_ratio, ceil_mode=True, count_include_pad=False)
-            x = pooled.permute(0, 2, 3, 1)
-        kv = self.kv(self.norm(self.sr(x))).view(n, -1, 2, self.num_heads, c // self.num_heads)
+        q = lean(lambda x: self.q(norm(x)), x).view(n, height * width, self.num_heads, -1).transpose(1, 2)
+        pooled = lean(lambda x: self.sr(self._pool(norm(x))), x)
+        kv = lean(lambda x: self.kv(self.norm(x)), pooled).view(n, -1, 2, self.num_heads, c // self.num_heads)
         k, v = kv.permute(2, 0, 3, 1, 4)
-        x = attend(q, k, v)
-        return self.proj(x.transpose(1, 2).reshape(n, height, width, c))
+        return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, height, width, c))
+
+    def _pool(self, x):
+        """(N, H, W, C) -> means of squares; those at the border that are not whole average what there is."""
+        if self.sr_ratio == 1:
+            return x
+        x = F.avg_pool2d(x.permute(0, 3, 1, 2), self.sr_ratio, ceil_mode=True, count_include_pad=False)
+        return x.permute(0, 2, 3, 1)
 
 
 class PVTBlock(nn.Module):
@@ -65,8 +69,8 @@ class PVTBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x, _):
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.attn(x, self.norm1))
+        return x + self.drop_path(self.mlp(x, self.norm2))
 
 
 class ConvMerging(nn.Module):

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, gather_units, merge_positions, patch_positions
-from mmum.models.layers import attend, embed_sampled
+from mmum.models.layers import attend, embed_sampled, lean
 from mmum.models.windows import compact_layout, fit_window
 
 
@@ -137,21 +137,21 @@ class UMStockSwin(SwinTransformer):
         """mmpretrain's ``SwinBlock`` in the windows of a layout: (N, H, W, C) -> (N, H, W, C)."""
 
         def run(x):
-            x = x + block.attn.drop(self._attend(block.attn.w_msa, block.norm1(x), layout))
+            x = x + block.attn.drop(self._attend(block.attn.w_msa, block.norm1, x, layout))
             return block.ffn(block.norm2(x), identity=x)
 
         return checkpoint(run, x, use_reentrant=False) if block.with_cp and x.requires_grad else run(x)
 
     @staticmethod
-    def _attend(w_msa, x, layout):
+    def _attend(w_msa, norm, x, layout):
         """mmpretrain's ``WindowMSA`` with the bias of true offsets."""
         if w_msa.attn_drop.p:
             raise InputError('attn_drop of UMStockSwin is for dense use: leave it out for pre-training')
-        windows = layout.split(x)
-        q, k, v = w_msa.qkv(windows).unflatten(2, (3, w_msa.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = layout.split(lean(lambda x: w_msa.qkv(norm(x)), x), 3, w_msa.num_heads, fill=w_msa.qkv.bias)
         bias = layout.bias(read_table(w_msa.relative_position_bias_table, w_msa.window_size[0], layout.offsets))
-        x = attend(q * (w_msa.scale * q.shape[-1]**.5), k, v, bias).transpose(1, 2).flatten(2)  # attend scales by itself
-        return w_msa.proj_drop(layout.join(w_msa.proj(x)))
+        if w_msa.scale != q.shape[-1]**-0.5:  # qk_scale; attend scales by the usual
+            q = q * (w_msa.scale * q.shape[-1]**0.5)
+        return w_msa.proj_drop(w_msa.proj(layout.join(attend(q, k, v, bias))))
 
     def get_layer_depth(self, param_name, prefix=''):
         """As mmpretrain's, with the token and the absolute positions in the embedding's layer 0."""

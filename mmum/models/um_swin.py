@@ -6,7 +6,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmum.models.layers import MLP, Attention
+from mmum.models.layers import MLP, Attention, attend, lean
 from mmum.models.pyramid import PyramidBackbone
 from mmum.models.windows import compact_layout, dense_layout, fit_window
 
@@ -25,10 +25,11 @@ class WindowAttention(Attention):
         self.pos_mlp = nn.Sequential(
             nn.Linear(2, pos_mlp_dims), nn.ReLU(), nn.Linear(pos_mlp_dims, num_heads))
 
-    def forward(self, x, layout):
-        """(N, H, W, C) -> (N, H, W, C) within the windows of a :class:`WindowLayout`."""
-        bias = layout.bias(self.pos_mlp(layout.log_offsets))
-        return layout.join(super().forward(layout.split(x), bias))
+    def forward(self, x, norm, layout):
+        """(N, H, W, C) -> (N, H, W, C), normalised first, within the windows of a :class:`WindowLayout`."""
+        # before the cut every token is projected once, and padding tokens, zeros after the norm, are the bias
+        q, k, v = layout.split(self.project(x, norm), 3, self.num_heads, fill=self.qkv.bias)
+        return self.proj(layout.join(attend(q, k, v, layout.bias(self.pos_mlp(layout.log_offsets)))))
 
 
 class SwinBlock(nn.Module):
@@ -50,8 +51,8 @@ class SwinBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x, layout):
-        x = x + self.drop_path(self.attn(self.norm1(x), layout))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.attn(x, self.norm1, layout))
+        return x + self.drop_path(self.mlp(x, self.norm2))
 
 
 class PatchMerging(nn.Module):
@@ -67,9 +68,11 @@ class PatchMerging(nn.Module):
 
     def forward(self, x):
         """(N, H, W, C) -> (N, ceil(H / 2), ceil(W / 2), 2C); odd sides are padded with zeros, as in Swin."""
+        return lean(self._merge, x)
+
+    def _merge(self, x):
         x = self.norm(x)
-        pad_h, pad_w = x.shape[1] % 2, x.shape[2] % 2
-        x = F.pad(x, (0, 0, 0, pad_w, 0, pad_h)) if pad_h or pad_w else x
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
         n, height, width, c = x.shape
         x = x.view(n, height // 2, 2, width // 2, 2, c).transpose(2, 3).flatten(3)
         # the convolution as a matrix product of the four children's channels: they are already side by side

@@ -44,22 +44,39 @@ class WindowLayout:
         """Height and width of the map padded to whole windows."""
         return tuple(-(-side // self.window) * self.window for side in (self.height, self.width))
 
-    def split(self, x):
-        """(N, H, W, C) -> windows (N * windows, L, C): pad at the bottom and right, shift, cut. See :meth:`join`."""
+    def split(self, x, parts=1, heads=1, fill=None):
+        """A map -> its windows: pad at the bottom and right, shift, cut. See :meth:`join`.
+
+        Args:
+            x (Tensor): (N, H, W, parts * heads * D).
+            parts (int): For example 3: queries, keys, values. Defaults to 1.
+            heads (int): Defaults to 1.
+            fill (Tensor, optional): (parts * heads * D, ) of padding tokens. Defaults to None: zeros.
+
+        Returns:
+            Tensor: (parts, N * windows, heads, L, D), contiguous.
+        """
+        n, _, _, c = x.shape
         height, width = self.padded
-        if (height, width) != (self.height, self.width):
+        if fill is not None and (height, width) != (self.height, self.width):
+            fill = fill.to(x.dtype)
+            x = torch.cat([x, fill.expand(n, self.height, width - self.width, c)], 2)
+            x = torch.cat([x, fill.expand(n, height - self.height, width, c)], 1)
+        else:
             x = F.pad(x, (0, 0, 0, width - self.width, 0, height - self.height))
         if self.shift:
             x = x.roll((-self.shift, -self.shift), (1, 2))
-        n, _, _, c = x.shape
         w = self.window
-        return x.view(n, height // w, w, width // w, w, c).transpose(2, 3).reshape(-1, w * w, c)
+        x = x.view(n, height // w, w, width // w, w, parts, heads, -1)
+        return x.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(parts, -1, heads, w * w, c // parts // heads)
 
     def join(self, windows):
-        """Windows (N * windows, L, C) -> (N, H, W, C): the inverse of :meth:`split`."""
+        """Windows (N * windows, heads, L, D) -> (N, H, W, heads * D): the inverse of :meth:`split`."""
         height, width = self.padded
-        w, c = self.window, windows.shape[-1]
-        x = windows.view(-1, height // w, width // w, w, w, c).transpose(2, 3).reshape(-1, height, width, c)
+        _, heads, _, d = windows.shape
+        w = self.window
+        x = windows.view(-1, height // w, width // w, heads, w, w, d).permute(0, 1, 4, 2, 5, 3, 6)
+        x = x.reshape(-1, height, width, heads * d)
         if self.shift:
             x = x.roll((self.shift, self.shift), (1, 2))
         return x[:, :self.height, :self.width]
@@ -158,9 +175,9 @@ def compact_layout(positions, window, shift, tokens_per_unit):
     reach = window - 1 + t * -(-(window - 1) // t) + t
     layout = WindowLayout(window, shift, height, width, _offset_grid(reach, steps, positions.device), None)
     rows, columns = (side // window for side in layout.padded)
-    # (N * windows, L, 3): row, column, and 1 where there is a token; padding gets 0
+    # (N, windows, L, 3): row, column, and 1 where there is a token; padding gets 0
     tokens = F.pad(positions.permute(0, 2, 3, 1), (0, 1), value=1.)
-    tokens = layout.split(tokens).view(n, rows * columns, window**2, 3)
+    tokens = layout.split(tokens).view(n, rows * columns, window**2, 3)  # one part, one head
     index = _pair_index(tokens[..., :2], reach, steps)
     walls = None
     if shift:

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmum.models.layers import Attention, TransformerBlock, attend
+from mmum.models.layers import TransformerBlock, attend, lean
 
 
 @pytest.mark.parametrize('bias_batch', [None, 1, 3, 6])
@@ -28,6 +28,31 @@ def test_a_bias_repeats_over_the_images_of_a_batch():
 
 
 def test_fewer_queries_are_the_last_ones():
-    attention, block, x = Attention(16, 4), TransformerBlock(16, 4), torch.randn(2, 7, 16)
-    assert torch.allclose(attention(x)[:, -3:], attention(x, num_queries=3), atol=1e-6)
+    block, x = TransformerBlock(16, 4), torch.randn(2, 7, 16)
     assert torch.allclose(block(x)[:, -3:], block(x, num_queries=3), atol=1e-6)
+    assert torch.allclose(block(x), block(x, block.project(x)), atol=1e-6)
+    assert torch.allclose(block(x)[:, -3:], block(x, block.project(x), 3), atol=1e-6)
+
+
+def test_lean_keeps_its_input_alone_and_changes_nothing():
+    from torch.utils.flop_counter import FlopCounterMode
+    norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4), torch.randn(5, 8, requires_grad=True)
+
+    def function(x):
+        return linear(torch.nn.functional.gelu(norm(x)))
+
+    results = []
+    for run in (function, lambda x: lean(function, x)):
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            out = run(x)
+        sizes = sorted({t.data_ptr(): t.numel() for t in kept if not isinstance(t, torch.nn.Parameter)}.values())
+        with FlopCounterMode(display=False) as counter:
+            grads = torch.autograd.grad(out.square().sum(), [x, *norm.parameters(), *linear.parameters()])
+        results.append((sizes, counter.get_total_flops(), out, grads))
+    assert max(results[0][0]) == 40 and len(results[0][0]) > 3
+    assert [size for size in results[1][0] if size > 1] == [40]
+    assert results[0][1] == results[1][1]  # the product is not repeated
+    assert torch.equal(results[0][2], results[1][2])
+    for a, b in zip(results[0][3], results[1][3]):
+        assert torch.allclose(a, b, atol=1e-6)

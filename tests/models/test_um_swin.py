@@ -56,12 +56,15 @@ def test_sizes_of_the_paper(arch, embed_dims, blocks, million):
 def test_split_and_join_are_inverse(window, shift, height, width):
     layout = dense_layout(height, width, window, shift, True, 'cpu')
     x = torch.randn(2, height, width, 5)
-    assert torch.equal(layout.join(layout.split(x)), x)
+    assert torch.equal(layout.join(layout.split(x)[0]), x)
+    x = torch.randn(2, height, width, 3 * 2 * 4)  # queries, keys, values of 2 heads
+    for i, part in enumerate(layout.split(x, 3, 2)):
+        assert torch.equal(layout.join(part), x[..., 8 * i:8 * i + 8])
 
 
 def _explicit_bias(layout, positions, table_function):
     """What the layout looks up, computed for every pair by itself: (N * windows, L, L)."""
-    p = layout.split(positions.permute(0, 2, 3, 1))
+    p = layout.split(positions.permute(0, 2, 3, 1))[0, :, 0]
     d = p[:, None, :, :] - p[:, :, None, :]
     return table_function(d.sign() * d.abs().log1p())
 
@@ -96,7 +99,7 @@ def test_walls_are_those_of_swin():
     window, shift = 8, 4
     layout = dense_layout(height, width, window, shift, True, 'cpu')
     where = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij'), -1)[None]
-    p = layout.split(where)
+    p = layout.split(where)[0, :, 0]
     inside = torch.cartesian_prod(torch.arange(window), torch.arange(window))
     true, local = p[:, None] - p[:, :, None], inside[None, None] - inside[None, :, None]
     apart = (true != local).any(-1)
