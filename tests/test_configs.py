@@ -39,7 +39,7 @@ def test_config(path):
         last = list(model.backbone.children())[-1]
         assert model.neck.embed.in_features == last.normalized_shape[0]
         sizes = {t.input_size for t in cfg.train_dataloader.dataset.pipeline if t.type == 'UniformMask'}
-        crops = {t.scale for t in cfg.train_dataloader.dataset.pipeline if t.type == 'RandomResizedCrop'}
+        crops = {t.scale for t in cfg.train_dataloader.dataset.pipeline if t.type in ('RandomResizedCrop', 'LoadCropResize')}
         assert sizes == crops
 
 

@@ -5,5 +5,5 @@
 # Hardware: 8 GPUs, hours as um_mae_swin_t.py. Not run here.
 _base_ = './um_mae_swin_t.py'
 train_pipeline = _base_.train_pipeline
-train_pipeline[3] = dict(type='UniformMask', input_size=256, unit=16, secondary_ratio=0.)
+train_pipeline[2] = dict(type='UniformMask', input_size=256, unit=16, secondary_ratio=0.)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

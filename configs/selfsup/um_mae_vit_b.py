@@ -8,8 +8,7 @@ model = dict(
     backbone=dict(_delete_=True, type='UMViT', arch='base', img_size=224, out_type='raw'),
     neck=dict(in_channels=768, stride=16))
 train_pipeline = [
-    dict(type='LoadWholeImage'),
-    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.2, 1.0), backend='pillow', interpolation='bicubic'),
+    dict(type='LoadCropResize', scale=224, crop_ratio_range=(0.2, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='UniformMask', input_size=224, stride=16),
     dict(type='PackInputs')

@@ -4,8 +4,7 @@ data_root = 'data/imagenet/train'
 data_preprocessor = dict(
     type='SelfSupDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 train_pipeline = [
-    dict(type='LoadWholeImage'),
-    dict(type='RandomResizedCrop', scale=256, crop_ratio_range=(0.2, 1.0), backend='pillow', interpolation='bicubic'),
+    dict(type='LoadCropResize', scale=256, crop_ratio_range=(0.2, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='UniformMask', input_size=256, unit=16, secondary_ratio=0.25),
     dict(type='PackInputs')

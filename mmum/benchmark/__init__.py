@@ -1,0 +1,1 @@
+"""Measurements: what tools/benchmark.py runs and writes."""

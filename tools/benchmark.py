@@ -1,0 +1,71 @@
+"""Measures speed and memory, and writes what it finds as JSON and as a Markdown table beside it.
+
+    python tools/benchmark.py compare --size T --batch 8 --dtype float32       # methods against each other, in one run
+    python tools/benchmark.py data                                             # the input pipeline alone
+    python tools/benchmark.py scaling --ranks 1 2                              # the same global batch on more ranks
+"""
+from mmum.benchmark import compare, data, scaling
+from mmum.benchmark.report import provenance, write_result
+from mmum.engine.command import argument_parser, run_command
+from mmum.errors import InputError
+
+
+def parse_args():
+    parser = argument_parser(__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    one = commands.add_parser('compare', help='pre-training methods on equal terms')
+    one.add_argument('--methods', nargs='+', choices=list(compare.METHODS), default=list(compare.METHODS))
+    one.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
+    one.add_argument('--batch', type=int, default=8, help='images a step (default: 8)')
+    one.add_argument('--image-size', type=int, default=256, help='their side in pixels (default: 256)')
+    one.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'], default='float32', help='(default: float32)')
+    one.add_argument('--repeats', type=int, default=7, help='interleaved repeats (default: 7)')
+    one.add_argument('--steps', type=int, default=2, help='steps of a method in a repeat, the fastest counts (default: 2)')
+    one.add_argument('--memory', type=float, default=80, metavar='GB', help='work out the largest batch for it (default: 80)')
+    two = commands.add_parser('data', help='images/s of the input pipeline by worker, from a folder of JPEGs it writes')
+    two.add_argument('--images', type=int, default=200, help='images of each size (default: 200)')
+    two.add_argument('--repeats', type=int, default=5, help='interleaved repeats (default: 5)')
+    two.add_argument('--workers', type=int, nargs='+', default=[1, 2], help='data-loading workers to try (default: 1 2)')
+    two.add_argument('--model', metavar='FILE.json', help='a result of compare: says whether model or data is the bottleneck')
+    three = commands.add_parser('scaling', help='steps with more ranks, efficiency and memory')
+    three.add_argument('--ranks', type=int, nargs='+', default=[1, 2], help='numbers of ranks (default: 1 2)')
+    three.add_argument('--strategies', nargs='+', choices=list(scaling.STRATEGIES), default=list(scaling.STRATEGIES))
+    three.add_argument('--batch', type=int, default=8, help='global batch (default: 8)')
+    three.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
+    three.add_argument('--steps', type=int, default=5, help='steps to time (default: 5)')
+    for command in (one, two, three):
+        command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    for name, value in vars(args).items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, (int, float)) and number <= 0:
+                raise InputError(f'--{name.replace("_", "-")} {number} should be positive')
+    out = args.out or f'work_dirs/benchmark/{args.command}.json'
+    if not out.endswith('.json'):
+        raise InputError(f'--out {out} should end in .json')
+
+    def report(line):
+        print(line, flush=True)
+
+    if args.command == 'compare':
+        found = compare.compare(args.methods, args.size, args.batch, args.image_size, args.dtype, args.repeats, args.steps,
+                                args.memory, report)
+        make_table = compare.table
+    elif args.command == 'data':
+        found = data.measure(args.images, args.repeats, args.workers, args.model, report)
+        make_table = data.table
+    else:
+        found = scaling.measure(args.ranks, args.strategies, args.size, args.batch, args.steps, report)
+        make_table = scaling.table
+    result = dict(provenance=provenance(), **found)
+    table = make_table(result)
+    write_result(out, result, table)
+    print(f'\n{table}\nwritten to {out}')
+
+
+if __name__ == '__main__':
+    run_command(main)
