@@ -121,31 +121,39 @@ class TransformerBlock(nn.Module):
         self.mlp = MLP(embed_dims, int(embed_dims * mlp_ratio))
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
-    def project(self, x):
-        """Queries, keys and values of tokens, each by itself: (N, L, C) -> (N, L, 3C)."""
-        return self.attn.project(x, self.norm1)
-
-    def forward(self, x, qkv=None, num_queries=None):
+    def forward(self, x, shared=None, num_queries=None):
         """Runs the block.
 
         Args:
             x (Tensor): (N, L, C).
-            qkv (Tensor, optional): What :meth:`project` makes of x, if it is known. Defaults to None.
+            shared (tuple, optional): More tokens, (1, M, C), and which of them each image has behind its own, int64 (N, K).
+                They are projected once for all images. Defaults to None: none.
             num_queries (int, optional): Only the last so many tokens ask and get an output; all are keys and values.
                 Defaults to None: all.
 
         Returns:
-            Tensor: (N, num_queries or L, C).
+            Tensor: (N, num_queries or L + K, C).
         """
         attn = self.attn
-        if num_queries is None or qkv is not None:
-            q, k, v = attn.split_heads(self.project(x) if qkv is None else qkv)
+        if shared is not None:
+            tokens, index = shared
+            qkv = torch.cat([attn.project(x, self.norm1), pick(attn.project(tokens, self.norm1), index)], 1)
+            q, k, v = attn.split_heads(qkv)
             q = q if num_queries is None else q[:, :, -num_queries:]
+            x = torch.cat([x, pick(tokens, index)], 1)
+        elif num_queries is None:
+            q, k, v = attn.split_heads(attn.project(x, self.norm1))
         else:
             q, = attn.split_heads(attn.project(x[:, -num_queries:], self.norm1, 'q'))
             k, v = attn.split_heads(attn.project(x, self.norm1, 'kv'))
         x = (x if num_queries is None else x[:, -num_queries:]) + self.drop_path(attn.merge_heads(attend(q, k, v)))
         return x + self.drop_path(self.mlp(x, self.norm2))
+
+
+def pick(tokens, index):
+    """Tokens for every image from shared ones: (1, M, C) and int64 (N, K) -> (N, K, C)."""
+    # the backward of gather adds along rows, many times faster on a CPU than that of indexing
+    return tokens.expand(len(index), -1, -1).gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))
 
 
 def embed_all(images, mask, conv, secondary_token):

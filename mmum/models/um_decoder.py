@@ -90,19 +90,10 @@ class UMDecoder(BaseModule):
         if self.visible_positions == 'official':
             sampled = sampled.sort(1).values  # positions in unit raster order, tokens in cell order
         x = torch.cat([first, x + positions[sampled]], 1)
-        # What the first block's projections make of a mask token depends on its position alone: once for all images.
-        tokens = (self.mask_token.to(x.dtype) + positions)[None]
-        block = self.blocks[0]
-        qkv = torch.cat([block.project(x), _pick(block.project(tokens), removed)], 1)
-        x = torch.cat([x, _pick(tokens, removed)], 1)
+        # what the first block's projections make of a mask token depends on its position alone: once for all images
+        shared = (self.mask_token.to(x.dtype) + positions)[None], removed
         num_queries = [None] * (len(self.blocks) - 1) + [removed.shape[1]]  # nobody reads what the last makes of the others
         for block, queries in zip(self.blocks, num_queries):
-            x = block(x, qkv, queries)
-            qkv = None
+            x = block(x, shared, queries)
+            shared = None
         return lean(lambda x: self.pred(self.norm(x)), x)
-
-
-def _pick(table, units):
-    """(1, grid units, C) and indices (N, M) -> (N, M, C)."""
-    # the backward of gather adds along rows, many times faster on a CPU than indexing's
-    return table.expand(len(units), -1, -1).gather(1, units[..., None].expand(-1, -1, table.shape[2]))

@@ -30,8 +30,13 @@ def test_a_bias_repeats_over_the_images_of_a_batch():
 def test_fewer_queries_are_the_last_ones():
     block, x = TransformerBlock(16, 4), torch.randn(2, 7, 16)
     assert torch.allclose(block(x)[:, -3:], block(x, num_queries=3), atol=1e-6)
-    assert torch.allclose(block(x), block(x, block.project(x)), atol=1e-6)
-    assert torch.allclose(block(x)[:, -3:], block(x, block.project(x), 3), atol=1e-6)
+
+
+def test_shared_tokens_come_behind_each_images_own():
+    block, x, tokens, index = TransformerBlock(16, 4), torch.randn(2, 3, 16), torch.randn(1, 9, 16), torch.tensor([[1, 8], [0, 0]])
+    everything = block(torch.cat([x, tokens[0][index]], 1))
+    assert torch.allclose(block(x, (tokens, index)), everything, atol=1e-6)
+    assert torch.allclose(block(x, (tokens, index), 2), everything[:, -2:], atol=1e-6)
 
 
 def test_lean_keeps_its_input_alone_and_changes_nothing():
