@@ -20,6 +20,9 @@ def parse_args():
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='continue from this checkpoint, or without one from the last in the work directory')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--compile', action='store_true', help='torch.compile of the blocks: slow first steps, then faster')
+    parser.add_argument('--global-batch', type=int, metavar='N',
+                        help='accumulate steps to a batch of N images on any number of GPUs (the paper: 4096)')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate to the actual batch size')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
@@ -39,6 +42,10 @@ def main():
     command_line.add_guards(cfg)
     if args.amp:
         command_line.set_amp(cfg)
+    if args.compile:
+        command_line.set_compile(cfg)
+    if args.global_batch is not None:
+        command_line.set_global_batch(cfg, args.global_batch)
     if args.auto_scale_lr:
         command_line.set_auto_scale_lr(cfg)
     if args.resume is not None:

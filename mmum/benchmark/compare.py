@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
@@ -32,6 +33,7 @@ CONFIGS = dict(um_mae='um_mae_swin_t', reference='um_mae_swin_t', simmim='simmim
 def build(method, size, device):
     """A method's model at a size of Swin, in training mode, with initialised weights."""
     init_default_scope('mmpretrain')
+    MMLogger.get_instance('benchmark', log_level='WARNING')  # else every initialised parameter is listed
     cfg = Config.fromfile(ROOT / 'configs' / 'selfsup' / f'{CONFIGS[method]}.py')
     arch, channels, depth = SIZES[size]
     cfg.model.backbone.arch = arch
@@ -139,6 +141,8 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     check_dtype(dtype, device)
+    if image_size % 64 or ('simmim_mmpretrain' in methods and image_size < 256):
+        raise InputError(f"--image-size {image_size} should be a multiple of 64, and at least 256 with mmpretrain's SimMIM")
     result = {}
     for method in methods:
         report(f'{METHODS[method]}: counting')

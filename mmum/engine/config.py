@@ -1,5 +1,6 @@
 """What the command line adds to a config."""
 import copy
+import os
 import os.path as osp
 
 import torch
@@ -99,10 +100,20 @@ def set_device(cfg):
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False))
+    if cfg.get('strategy', {}).get('type') == 'FSDPStrategy':
+        cfg.strategy.model_wrapper.device_id = torch.device('cpu')
+        if cfg.strategy.get('state_dict_cfg') == 'full':  # which means to copy to the CPU: from there torch crashes
+            stay = dict(offload_to_cpu=False, rank0_only=False)
+            cfg.strategy.state_dict_cfg = dict(
+                state_dict_type='FULL_STATE_DICT', state_dict_config=dict(type='FullStateDictConfig', **stay),
+                optim_state_dict_config=dict(type='FullOptimStateDictConfig', **stay))
 
 
 def add_guards(cfg, testing=False):
     """Hooks of the tools that every run gets, whoever wrote its config."""
+    checkpoint = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    if checkpoint.get('type') == 'CheckpointHook':
+        checkpoint['type'] = 'SafeCheckpointHook'
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointMatchHook', complete=testing)]
 
 
@@ -165,6 +176,27 @@ def set_amp(cfg):
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
     else:
         print_log('--amp: this CPU has no bfloat16 arithmetic, training goes on in float32', 'current')
+
+
+def set_compile(cfg):
+    """torch.compile of the blocks."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileBlocksHook')]
+
+
+def set_global_batch(cfg, images):
+    """Accumulates as many steps as make a global batch on the ranks that there are, and prints the arithmetic.
+
+    Raises:
+        InputError: If the ranks' batch does not divide it.
+    """
+    ranks = int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', 1))) if cfg.get('launcher', 'none') != 'none' else 1
+    step = ranks * cfg.train_dataloader.batch_size
+    if images < 1 or images % step:
+        raise InputError(f'--global-batch {images} is no multiple of the {step} images of a step ({ranks} ranks x '
+                         f'{cfg.train_dataloader.batch_size}): change it, or train_dataloader.batch_size')
+    cfg.optim_wrapper.accumulative_counts = images // step
+    print_log(f'global batch: {ranks} ranks x {cfg.train_dataloader.batch_size} images x {images // step} accumulated steps '
+              f'= {images}', 'current')
 
 
 def set_auto_scale_lr(cfg):

@@ -5,7 +5,6 @@ What depends only on the positions of the tokens is worked out once per stage an
 every pair of tokens up in it - the same numbers as an MLP per pair of every window, for far less work.
 """
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +33,7 @@ class WindowLayout:
     offsets: torch.Tensor
     index: torch.Tensor
 
-    @cached_property
+    @property
     def log_offsets(self):
         """The offsets as a position MLP takes them: ``sign(d) * log(1 + |d|)``."""
         return self.offsets.sign() * self.offsets.abs().log1p()

@@ -1,0 +1,103 @@
+"""Checkpoints that are whole or not there."""
+import os
+from collections import deque
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+
+
+class WholeFileBackend(LocalBackend):
+    """mmengine's local files, written under another name, synced and renamed: a reader sees the old file or the whole new one."""
+
+    def put(self, obj, filepath):
+        write_whole(filepath, obj)
+
+    def put_text(self, obj, filepath, encoding='utf-8'):
+        write_whole(filepath, obj.encode(encoding))
+
+
+def write_whole(path, data):
+    """Writes bytes to a file, whole or not at all, also if the machine stops."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        with open(partial, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    if hasattr(os, 'O_DIRECTORY'):  # the renaming itself, where folders can be synced
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+register_backend('whole_file', WholeFileBackend, force=True)
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook``, and nothing is lost:
+
+    - A checkpoint is written under another name, synced and renamed; then the pointer ``last_checkpoint`` in the same way; and
+      only then are old ones removed. A kill at any moment leaves the last good one, and the pointer to it.
+    - A full disk, or another fault of it, stops nothing that trains: a warning, the previous checkpoint stays, and the next
+      interval tries again.
+    - Optimisers whose state is sharded over ranks (ZeRO) are gathered by all ranks first.
+
+    Args:
+        **kwargs: Of mmengine's ``CheckpointHook``.
+    """
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault('backend_args', dict(backend='whole_file'))
+        super().__init__(*args, **kwargs)
+
+    def _save_checkpoint_with_step(self, runner, step, meta):
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        if hasattr(optimizer, 'gather_state'):
+            optimizer.gather_state()
+        filename = self.filename_tmpl.format(step)
+        path = self.file_backend.join_path(self.out_dir, filename)
+        kept, last = getattr(self, 'keep_ckpt_ids', ()), self.last_ckpt
+        steps = [*(old for old in kept if old != step), step]
+        new = steps[-self.max_keep_ckpts:] if self.max_keep_ckpts > 0 else steps
+        self._remember(runner, new, path)  # before: the file itself says what a resumed run has
+        try:
+            runner.save_checkpoint(
+                self.out_dir, filename, self.file_client_args, save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+                backend_args=self.backend_args, **self.args)
+            if is_main_process():
+                write_whole(Path(runner.work_dir, 'last_checkpoint'), str(path).encode())
+        except OSError as error:
+            self._remember(runner, kept, last)
+            runner.logger.warning(f'the checkpoint {path} could not be written ({error.strerror or error}): training goes on with '
+                                  f'{last or "no checkpoint yet"}, and the next interval tries again; make room')
+            return
+        if is_main_process():
+            for old in steps[:-len(new)]:
+                self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
+
+    def _remember(self, runner, steps, path):
+        """Which checkpoints there are, in mmengine's places."""
+        self.last_ckpt = path
+        runner.message_hub.update_info('last_ckpt', path)
+        if self.max_keep_ckpts > 0:
+            self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
+            runner.message_hub.update_info('keep_ckpt_ids', list(steps))
+
+    def _remove(self, path):
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):  # of DeepSpeed
+            self.file_backend.rmtree(path)

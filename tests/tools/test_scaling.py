@@ -1,0 +1,101 @@
+"""More ranks, sharded or not, are the same training; benchmarks write what they promise."""
+import json
+import re
+import runpy
+import socket
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmum.engine.command import run_command
+from mmum.engine.config import load_config, set_global_batch
+from mmum.errors import InputError
+from tests.conftest import ROOT, run_tool
+
+SELFSUP = ROOT / 'configs' / 'selfsup'
+SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]', 'model.neck.in_channels=128',
+         'model.neck.embed_dims=32', 'train_dataloader.batch_size=4', 'train_dataloader.num_workers=0', 'train_cfg.max_epochs=2',
+         'default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=1']
+
+
+def train(config, mini, work_dir, ranks=2):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    result = run_tool('tools/dist_train.sh', config, ranks, '--work-dir', work_dir, '--cfg-options',
+                      f'data_root={mini}/unlabelled', *SMALL, PORT=str(port))
+    losses = [float(loss) for loss in re.findall(r'Epoch\(train\).* loss: ([0-9.]+)', result.stdout + result.stderr)]
+    assert len(losses) == 2 * 2  # 16 images, 2 x 4 a step
+    return losses, torch.load(work_dir / 'epoch_2.pth', weights_only=False)
+
+
+@pytest.fixture(scope='module')
+def plain(mini, tmp_path_factory):
+    return train(SELFSUP / 'um_mae_swin_nano_mini.py', mini, tmp_path_factory.mktemp('ddp'))
+
+
+@pytest.mark.parametrize('name', ['zero1', 'fsdp'])
+def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plain, mini, tmp_path):
+    cfg, large = (Config.fromfile(SELFSUP / f'{config}.py') for config in ('um_mae_swin_nano_mini', f'um_mae_swin_l_{name}'))
+    for key in ('runner_type', 'strategy', 'custom_hooks'):
+        if key in large:
+            cfg[key] = large[key]
+    lr = cfg.optim_wrapper.optimizer.lr
+    cfg.optim_wrapper.optimizer = {**large.optim_wrapper.optimizer, 'lr': lr}
+    cfg.dump(tmp_path / 'config.py')
+    losses, checkpoint = train(tmp_path / 'config.py', mini, tmp_path / 'work')
+    assert losses == pytest.approx(plain[0], abs=2e-4)
+    ours, theirs = checkpoint['state_dict'], plain[1]['state_dict']
+    assert ours.keys() == theirs.keys()
+    for key in theirs:
+        assert torch.allclose(ours[key], theirs[key], atol=1e-4), key
+    assert 'optimizer' in checkpoint
+
+
+def test_global_batch():
+    cfg = load_config(str(SELFSUP / 'um_mae_swin_l.py'))
+    set_global_batch(cfg, 4096)
+    assert cfg.optim_wrapper.accumulative_counts == 32  # 1 rank x 128 images
+    with pytest.raises(InputError, match='--global-batch 1000 is no multiple of the 128 images'):
+        set_global_batch(cfg, 1000)
+
+
+def test_benchmark_compare(tmp_path):
+    out = tmp_path / 'compare.json'
+    result = run_tool('tools/benchmark.py', 'compare', '--methods', 'um_mae', 'simmim_mmpretrain', '--batch', 1,
+                      '--repeats', 1, '--steps', 1, '--out', out)
+    found = json.loads(out.read_text())
+    assert set(found['methods']) == {'um_mae', 'simmim_mmpretrain'} and found['provenance']['hardware']
+    ours, theirs = found['methods'].values()
+    assert ours['gflop'] < 0.6 * theirs['gflop'] and ours['kept_mb'] < 0.5 * theirs['kept_mb']
+    assert 100 < ours['peak_mb'] < theirs['peak_mb'] * 1.5 and ours['times_simmim_mmpretrain']['median'] > 0
+    assert out.with_suffix('.md').read_text().strip() in result.stdout
+
+
+def test_benchmark_data(tmp_path):
+    model = tmp_path / 'model.json'
+    model.write_text(json.dumps(dict(methods=dict(um_mae=dict(images_per_second=1.)))))
+    result = run_tool('tools/benchmark.py', 'data', '--images', 8, '--repeats', 1, '--workers', 1, '--model', model, '--out',
+                      tmp_path / 'data.json')
+    rates = json.loads((tmp_path / 'data.json').read_text())['rates']
+    assert len(rates) == 2 * 3 and all(rate['images_per_second'] > 0 for rate in rates)
+    assert 'the model is the bottleneck' in result.stdout
+
+
+@pytest.mark.parametrize('arguments, sentence', [
+    (['compare', '--dtype', 'float16'], 'float16 training is for GPUs'),
+    (['compare', '--image-size', '100'], '--image-size 100 should be a multiple of 64'),
+    (['compare', '--batch', '0'], '--batch 0 should be positive'),
+    (['scaling', '--ranks', '1000'], '--ranks 1000: this machine has'),
+    (['data', '--model', str(ROOT / 'docs' / 'results' / 'demo.json')], 'is no result of `compare`'),
+    (['data', '--out', 'x.txt'], '--out x.txt should end in .json'),
+])
+def test_benchmark_with_bad_arguments(arguments, sentence, monkeypatch, capsys):
+    if 'float16' in arguments and torch.cuda.is_available():
+        pytest.skip('a GPU has float16')
+    monkeypatch.setattr('sys.argv', ['benchmark.py', *arguments])
+    main = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['main']
+    with pytest.raises(SystemExit):
+        run_command(main)
+    assert re.search(f'^error: .*{sentence}', capsys.readouterr().err)
