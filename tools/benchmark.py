@@ -3,8 +3,13 @@
     python tools/benchmark.py compare --size T --batch 8 --dtype float32       # methods against each other, in one run
     python tools/benchmark.py data                                             # the input pipeline alone
     python tools/benchmark.py scaling --ranks 1 2                              # the same global batch on more ranks
+    python tools/benchmark.py publish                                          # docs/results/*.md into docs/scaling.md
+    python tools/benchmark.py predict --model FILE.json --ranks 1 8 64         # hours and memory of a run, worked out
 """
-from mmum.benchmark import compare, data, scaling
+import re
+from pathlib import Path
+
+from mmum.benchmark import compare, data, predict, scaling
 from mmum.benchmark.report import provenance, write_result
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -33,13 +38,36 @@ def parse_args():
     three.add_argument('--batch', type=int, default=8, help='global batch (default: 8)')
     three.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
     three.add_argument('--steps', type=int, default=5, help='steps to time (default: 5)')
-    for command in (one, two, three):
+    four = commands.add_parser('predict', help='hours and memory of a long run, worked out from the counts of compare')
+    four.add_argument('--model', metavar='FILE.json', required=True, help='a result of compare')
+    four.add_argument('--ranks', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='numbers of GPUs')
+    four.add_argument('--images', type=int, default=1281167, help="images of an epoch (default: ImageNet-1K's 1281167)")
+    four.add_argument('--epochs', type=int, default=800, help='(default: 800)')
+    four.add_argument('--memory', type=float, default=80, metavar='GB', help='of one GPU (default: 80)')
+    four.add_argument('--teraflops', type=float, help='what one GPU sustains (default: what compare measured)')
+    four.add_argument('--efficiency', type=float, default=0.9, help='of a rank among many (default: 0.9)')
+    for command in (one, two, three, four):
         command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
+    commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/scaling.md')
     return parser.parse_args()
+
+
+def publish():
+    """Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` by ``docs/results/NAME.md``."""
+    docs = Path(__file__).resolve().parent.parent / 'docs'
+    page = docs / 'scaling.md'
+
+    def replace(match):
+        return f'<!-- {match[1]} -->\n{(docs / "results" / f"{match[1]}.md").read_text()}<!-- end -->'
+
+    page.write_text(re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, page.read_text(), flags=re.S))
+    print(f'{page}: written')
 
 
 def main():
     args = parse_args()
+    if args.command == 'publish':
+        return publish()
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and number <= 0:
@@ -58,6 +86,9 @@ def main():
     elif args.command == 'data':
         found = data.measure(args.images, args.repeats, args.workers, args.model, report)
         make_table = data.table
+    elif args.command == 'predict':
+        found = predict.predict(args.model, args.ranks, args.images, args.epochs, args.memory, args.teraflops, args.efficiency)
+        make_table = predict.table
     else:
         found = scaling.measure(args.ranks, args.strategies, args.size, args.batch, args.steps, report)
         make_table = scaling.table

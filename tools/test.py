@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 import mmum.engine.config as command_line
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.preflight import preflight
+from mmum.engine.resume import read_files_safely
 from mmum.errors import InputError
 
 
@@ -45,6 +46,7 @@ def main():
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out} should end in .pkl or .pickle')
+    read_files_safely()
     cfg = command_line.load_config(args.config, args.cfg_options)
     if not cfg.get('test_dataloader'):
         raise InputError(f'{args.config} has no test_dataloader: nothing to test')

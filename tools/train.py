@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 import mmum.engine.config as command_line
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.preflight import preflight
+from mmum.engine.resume import WorkDirLock, last_good_checkpoint, read_files_safely
 
 
 def parse_args():
@@ -35,11 +36,13 @@ def parse_args():
 def main():
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    read_files_safely()
     cfg = command_line.load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     command_line.set_work_dir(cfg, args.work_dir, args.config)
     command_line.set_device(cfg)
     command_line.add_guards(cfg)
+    command_line.set_bad_images(cfg)
     if args.amp:
         command_line.set_amp(cfg)
     if args.compile:
@@ -48,12 +51,15 @@ def main():
         command_line.set_global_batch(cfg, args.global_batch)
     if args.auto_scale_lr:
         command_line.set_auto_scale_lr(cfg)
+    rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
+    lock = WorkDirLock(cfg.work_dir) if rank == 0 else None  # held until the process ends
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = last_good_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.resume = cfg.load_from is not None
     preflight(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
+    del lock
 
 
 if __name__ == '__main__':

@@ -203,5 +203,12 @@ def table(result):
 
 
 def read_result(path):
-    """A result file of :mod:`tools/benchmark.py`."""
-    return json.loads(Path(path).read_text())
+    """A result file of tools/benchmark.py.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f'{path} is no result file ({error}): give the JSON that tools/benchmark.py wrote') from error

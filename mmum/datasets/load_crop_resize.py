@@ -75,6 +75,8 @@ class LoadCropResize(BaseTransform):
         if simplejpeg is None or data[:2] != b'\xff\xd8' or _rotated(data):
             return None
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if height * width > 2 * Image.MAX_IMAGE_PIXELS:  # Pillow's limit, for Pillow refuses by itself
+            raise InputError(f'{width}x{height} pixels are a decompression bomb')
         if colours.upper() not in ('YCBCR', 'GRAY', 'RGB'):
             return None
         box = self._draw(height, width)

@@ -117,6 +117,13 @@ def add_guards(cfg, testing=False):
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointMatchHook', complete=testing)]
 
 
+def set_bad_images(cfg):
+    """A bad image among millions does not end a pre-training: it goes on a list in the work directory."""
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    if dataset.get('type') == 'UnlabelledImages' and 'bad_images' not in dataset:
+        dataset.bad_images = osp.join(cfg.work_dir, 'bad_images.txt')
+
+
 def set_tta(cfg):
     """Test-time augmentation: the config's ``tta_model`` and ``tta_pipeline``, or horizontal flips.
 

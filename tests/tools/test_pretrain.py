@@ -83,7 +83,7 @@ def test_two_ranks(mini, tmp_path):
 BAD = {
     'no images': (['data_root={tmp}/empty'], 'holds no images'),
     'missing root': (['data_root={tmp}/absent'], 'absent/? does not exist'),
-    'cut image': (['data_root={tmp}/cut'], '[abcd].jpg cannot be read as an image'),
+    'cut image': (['data_root={tmp}/cut'], r'2 of 4 images cannot be read, 2 of them in .*cut '),
     'size': (['train_dataloader.dataset.pipeline.3.input_size=100'], '100x100 .* multiples of 64'),
     'crop and mask differ': (['train_dataloader.dataset.pipeline.3.input_size=192'], 'does not fit images of 128x128'),
     'arch': (['model.backbone.arch=huge'], "unknown arch 'huge'"),

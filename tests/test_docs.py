@@ -1,0 +1,44 @@
+"""Pages do not go stale: tables are those of the result files, links and paths exist."""
+import json
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def test_tables_are_those_of_the_result_files():
+    page = (ROOT / 'docs' / 'scaling.md').read_text()
+    tables = re.findall(r'<!-- (\w+) -->\n(.*?)<!-- end -->', page, flags=re.S)
+    assert len(tables) == 5
+    for name, table in tables:
+        assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text(), f'{name}: tools/benchmark.py publish'
+
+
+@pytest.mark.parametrize('name, make', [('compare_swin_t', 'compare'), ('compare_swin_l', 'compare'), ('data', 'data'),
+                                        ('scaling', 'scaling'), ('predict', 'predict')])
+def test_tables_are_made_of_their_json(name, make):
+    import importlib
+    result = json.loads((ROOT / 'docs' / 'results' / f'{name}.json').read_text())
+    table = importlib.import_module(f'mmum.benchmark.{make}').table(result)
+    assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text()
+    assert result['provenance']['command'].startswith('python tools/benchmark.py') and result['provenance']['date']
+
+
+def test_counts_in_the_readme_are_those_of_the_result_file():
+    methods = json.loads((ROOT / 'docs' / 'results' / 'compare_swin_t.json').read_text())['methods']
+    text = ' '.join((ROOT / 'README.md').read_text().split())
+    ours, theirs = methods['um_mae'], methods['simmim_mmpretrain']
+    assert (f'{ours["gflop"]:.1f} GFLOP and keeps {ours["kept_mb"]:.1f} MB for the backward with Swin-T, where mmpretrain\'s SimMIM '
+            f'needs {theirs["gflop"]:.1f} GFLOP and {theirs["kept_mb"]:.1f} MB') in text
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_and_paths_exist(page):
+    text = page.read_text()
+    for link in re.findall(r'\]\(([^)#]+)\)', text):
+        assert link.startswith('http') or (page.parent / link).exists(), link
+    for path in re.findall(r'\b((?:configs|tools|tests|mmum)/[\w/.-]+\.(?:py|sh))', text):
+        assert (ROOT / path).exists(), path
