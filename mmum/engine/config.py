@@ -111,8 +111,9 @@ def set_device(cfg):
 
 def add_guards(cfg, testing=False):
     """Hooks of the tools that every run gets, whoever wrote its config."""
-    checkpoint = cfg.get('default_hooks', {}).get('checkpoint') or {}
-    if checkpoint.get('type') == 'CheckpointHook':
+    cfg.setdefault('default_hooks', ConfigDict())
+    checkpoint = cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))  # mmengine's default
+    if checkpoint and checkpoint.get('type') == 'CheckpointHook':
         checkpoint['type'] = 'SafeCheckpointHook'
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointMatchHook', complete=testing)]
 

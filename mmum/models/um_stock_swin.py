@@ -28,10 +28,8 @@ def read_table(table, window, offsets):
     at = (-offsets).clamp(1 - window, window - 1) + window - 1
     (row, column), (row_up, column_up) = at.floor().long().T, at.ceil().long().T
     side = 2 * window - 1
-    if torch.equal(at, at.floor()):
-        return table[row * side + column]
-    around = [table[r * side + c] for r in (row, row_up) for c in (column, column_up)]
-    return torch.stack(around).mean(0)  # at whole offsets all four are the same entry
+    # at whole offsets all four are the same entry, and so is their mean, to the bit
+    return torch.stack([table[r * side + c] for r in (row, row_up) for c in (column, column_up)]).mean(0)
 
 
 @MODELS.register_module()
