@@ -43,19 +43,20 @@ class LoadCropResize(BaseTransform):
         scale (int | tuple[int, int]): Output side, or (width, height), in pixels.
         crop_ratio_range (tuple[float, float]): Area of the crop over that of the image. Defaults to (0.2, 1.0), MAE's.
         aspect_ratio_range (tuple[float, float]): Of the crop. Defaults to (3 / 4, 4 / 3).
+        reuse (bool): Keep the last image decoded, for ``RepeatSampler``. Defaults to False.
 
     Raises:
         InputError: If a file cannot be read as an image, or is cut short.
     """
 
-    def __init__(self, scale, crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(3 / 4, 4 / 3)):
+    def __init__(self, scale, crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(3 / 4, 4 / 3), reuse=False):
+        self.reuse, self.last = reuse, {}
         self.crop = RandomResizedCrop(scale, crop_ratio_range, aspect_ratio_range)
         self.scale = self.crop.scale
 
     def transform(self, results):
         try:
-            data = fileio.get(results['img_path'])
-            image, box, shape = self._jpeg(data) or self._any(data)
+            image, box, shape = self._crop_of(results['img_path'])
         except Exception as error:  # decoders and file systems raise many kinds
             raise InputError(f'{results["img_path"]} cannot be read as an image ({error}): replace the file or remove '
                              'it') from error
@@ -66,12 +67,30 @@ class LoadCropResize(BaseTransform):
         results.update(img=image.permute(1, 2, 0).numpy(), img_shape=self.scale[::-1], ori_shape=shape)
         return results
 
+    def _crop_of(self, path):
+        """Decoded image, crop in its pixels, full size."""
+        box = None
+        if path in self.last:
+            image, factor, shape = self.last[path]
+            box = self._draw(*shape)
+            if factor <= self._factor(box):  # decoded finely enough for this crop too
+                return image, snap(box, factor, image.shape[:2]), shape
+        data = fileio.get(path)
+        image, factor, box, shape = self._jpeg(data, box) or self._any(data)
+        if self.reuse:
+            self.last = {path: (image, factor, shape)}
+        return image, snap(box, factor, image.shape[:2]), shape
+
+    def _factor(self, box):
+        """How many times smaller an image may be decoded for a crop."""
+        return max(f for f in (1, 2, 4, 8) if f == 1 or (box[2] >= f * self.scale[1] and box[3] >= f * self.scale[0]))
+
     def _draw(self, height, width):
         """Top, left, height and width of a crop in pixels of an image of this size."""
         return self.crop.rand_crop_params(np.broadcast_to(np.uint8(0), (height, width)))
 
-    def _jpeg(self, data):
-        """Decoded image, crop in its pixels, full size; None for what is not for simplejpeg."""
+    def _jpeg(self, data, box):
+        """Decoded image, how many times smaller, crop in full pixels, full size; None for what is not for simplejpeg."""
         if simplejpeg is None or data[:2] != b'\xff\xd8' or _rotated(data):
             return None
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -79,15 +98,15 @@ class LoadCropResize(BaseTransform):
             raise InputError(f'{width}x{height} pixels are a decompression bomb')
         if colours.upper() not in ('YCBCR', 'GRAY', 'RGB'):
             return None
-        box = self._draw(height, width)
-        factor = max(f for f in (1, 2, 4, 8) if f == 1 or (box[2] >= f * self.scale[1] and box[3] >= f * self.scale[0]))
+        box = box or self._draw(height, width)
+        factor = self._factor(box)
         image = simplejpeg.decode_jpeg(
             data, 'BGR', min_height=-(-height // factor), min_width=-(-width // factor), min_factor=factor)
-        return image, snap(box, factor, image.shape[:2]), (height, width)
+        return image, factor, box, (height, width)
 
     def _any(self, data):
         image = mmcv.imfrombytes(data, flag='color', backend='pillow')
-        return image, self._draw(*image.shape[:2]), image.shape[:2]
+        return image, 1, self._draw(*image.shape[:2]), image.shape[:2]
 
     def __repr__(self):
         return (f'{type(self).__name__}(scale={self.scale}, crop_ratio_range={self.crop.crop_ratio_range}, '

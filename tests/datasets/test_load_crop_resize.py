@@ -130,3 +130,29 @@ def test_bad_files_are_named(files, name):
     (files / 'text.jpg').write_text('no image')
     with pytest.raises(InputError, match=f'{name} cannot be read as an image'):
         ours(files / name, 64, 0)
+
+
+@pytest.mark.parametrize('name', ['small.jpg', 'large.jpg', 'image.png'])
+def test_repeated_images_are_decoded_once_where_that_is_fine_enough(files, name, monkeypatch):
+    read = []
+    real = load_crop_resize.fileio.get
+    monkeypatch.setattr(load_crop_resize.fileio, 'get', lambda path: read.append(path) or real(path))
+    transform, plain = LoadCropResize(256, reuse=True), LoadCropResize(256)
+    for seed in range(6):
+        np.random.seed(seed)
+        a = transform(dict(img_path=str(files / name)))['img'].astype(int)
+        number = len(read)
+        np.random.seed(seed)
+        assert np.abs(a - plain(dict(img_path=str(files / name)))['img']).mean() < 3
+        assert len(read) == number + 1
+    assert len(read) - 6 <= (1 if name != 'large.jpg' else 3)  # another crop of the large one may want it larger
+
+
+def test_repeat_sampler():
+    from mmum.datasets import RepeatSampler
+    sampler = RepeatSampler(range(7), repeats=3, shuffle=True, seed=0)
+    order = list(sampler)
+    assert len(order) == len(sampler) == 21 and sorted(order) == sorted(list(range(7)) * 3)
+    assert all(len(set(order[i:i + 3])) == 1 for i in range(0, 21, 3))
+    with pytest.raises(InputError, match='at least 1'):
+        RepeatSampler(range(7), repeats=0)
