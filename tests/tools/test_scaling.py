@@ -55,10 +55,10 @@ def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plai
 
 def test_two_ranks_have_the_losses_of_one(tmp_path):
     """The same global batch on one rank and on two (gloo): the same losses, step by step."""
-    run_tool('tools/benchmark.py', 'scaling', '--ranks', 1, 2, '--strategies', 'ddp', '--batch', 2, '--steps', 2, '--out',
+    run_tool('tools/benchmark.py', 'scaling', '--ranks', 1, 2, '--strategies', 'ddp', '--batch', 2, '--steps', 1, '--out',
              tmp_path / 'scaling.json')
     one, two = json.loads((tmp_path / 'scaling.json').read_text())['runs']
-    assert len(one['losses']) == 3 and one['losses'] == pytest.approx(two['losses'], rel=1e-5)
+    assert len(one['losses']) == 2 and one['losses'] == pytest.approx(two['losses'], rel=1e-5)
     assert two['mb_per_rank'] > 100 and two['efficiency'] > 0
 
 
