@@ -7,8 +7,7 @@ from mmengine.registry import DefaultScope
 from mmum.checkpoints import backbone_weights
 from mmum.errors import InputError, some
 from mmum.official import from_official, is_official
-from mmum.stock_swin import (DIALECTS, arch_of, detect_dialect, from_dialect, from_um_swin, resize_table, to_dialect,
-                             window_of)
+from mmum.stock_swin import DIALECTS, arch_of, detect_dialect, from_dialect, from_um_swin, resize_table, to_dialect, window_of
 
 TABLE = 'relative_position_bias_table'
 
@@ -100,7 +99,8 @@ def _convert_um(weights, target, official, window_size, whole, partial, path):
     kind = um_kind(own)
     if kind is None:
         raise InputError(f'{path} is of no backbone that is known here ({some(list(weights))}): give a checkpoint of mmum, '
-                         'mmpretrain, mmdet, timm, Microsoft or the authors, of Swin, or of PVT and ViT from mmum and the authors')
+                         'mmpretrain, mmdet, timm, Microsoft or the authors, of Swin, or of PVT and ViT from mmum and the '
+                         'authors')
     report = dict(loaded=list(own), renamed=renamed, resized=[], dropped=dropped + other, new=[])
     if target == 'mmum':
         if window_size is not None:

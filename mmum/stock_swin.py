@@ -139,7 +139,8 @@ def from_dialect(weights, name, source='the checkpoint'):
         found = detect_dialect(weights)
         looks = f'; they look like those of {found}' if found and DIALECTS[found] != dialect else ''
         faults = [f'{what} {some(names)}' for what, names in (('unknown', unknown), ('missing', missing)) if names]
-        raise InputError(f'the weights in {source} are not a Swin in the names of {name}: {"; ".join(faults) or "no blocks"}{looks}')
+        raise InputError(f'the weights in {source} are not a Swin in the names of {name}: '
+                         f'{"; ".join(faults) or "no blocks"}{looks}')
     ours = {k: own[v] for k, v in table.items() if v in own}
     if dialect.merge_order == 'children':
         ours = {k: _children_to_channels(v) if '.downsample.' in k else v for k, v in ours.items()}
@@ -221,8 +222,8 @@ def check_sizes(weights, source='the checkpoint'):
             'reduction.weight': (2 * dim, 4 * dim), 'norm1.weight': (dim, ), 'norm2.weight': (dim, ),
             'norm.weight': (4 * dim, )}.get(name, tuple(value.shape))
         if tuple(value.shape) != want:
-            raise InputError(f'{source} is no Swin of one size: {key} is {tuple(value.shape)} and should be {want} in stage {s} '
-                             f'of a Swin with embed_dims={c} and window {window}')
+            raise InputError(f'{source} is no Swin of one size: {key} is {tuple(value.shape)} and should be {want} in stage '
+                             f'{s} of a Swin with embed_dims={c} and window {window}')
 
 
 def resize_table(table, window):
@@ -254,8 +255,8 @@ UM_SWIN_EMBEDDING = {'patch_embed': 'patch_embed.projection', 'patch_norm': 'pat
 def from_um_swin(weights, window):
     """Weights of a :class:`~mmum.models.um_swin.UMSwin` -> those of a stock Swin, but for its merges.
 
-    Embedding, blocks and norms are the same arithmetic (but for an epsilon of 1e-6 against 1e-5 in the norms outside blocks), and
-    a position MLP evaluated at the offsets of a window is that window's table. A merge is not: LayerNorm(C) and a 2x2
+    Embedding, blocks and norms are the same arithmetic (but for an epsilon of 1e-6 against 1e-5 in the norms outside blocks),
+    and a position MLP evaluated at the offsets of a window is that window's table. A merge is not: LayerNorm(C) and a 2x2
     convolution with bias here, LayerNorm(4C) and a Linear without bias there.
 
     Args:

@@ -85,7 +85,9 @@ def test_linear_probe_and_knn(model):
     assert cfg.train_dataloader.batch_size * 8 * cfg.optim_wrapper.accumulative_counts == 16384
     assert cfg.optim_wrapper.optimizer.lr == 6.4
     knn = Config.fromfile(ROOT / 'configs' / 'classification' / f'um_{model}_knn_in1k.py')
-    assert knn.test_cfg.bank_dataloader.dataset.pipeline == knn.test_dataloader.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
+    pipelines = [loader.dataset.pipeline for loader in (
+        knn.test_cfg.bank_dataloader, knn.test_dataloader, cfg.test_dataloader)]
+    assert pipelines[0] == pipelines[1] == pipelines[2]
 
 
 SMALLER = dict(

@@ -14,7 +14,7 @@ from mmum.checkpoints import load_backbone, read_checkpoint, weights_of, write_c
 from mmum.convert import check, convert
 from mmum.errors import InputError
 from mmum.models import UMPVT, UMStockSwin, UMSwin, UMViT
-from mmum.stock_swin import (DIALECTS, _channels_to_children, _children_to_channels, detect_dialect, resize_table)
+from mmum.stock_swin import DIALECTS, _channels_to_children, _children_to_channels, detect_dialect, resize_table
 from tests.conftest import SMALL_ARCH, data_samples, mask_maps
 
 
@@ -121,7 +121,8 @@ def test_pretrain_then_unmodified_mmdet_and_timm(name, tmp_path):
     image = torch.randn(1, 3, 448, 448)
     for i in range(4):
         setattr(detector.backbone, f'norm{i}', torch.nn.Identity())  # new in the detector
-    timm = TimmSwin(img_size=448, num_classes=0, embed_dim=96, depths=arch['depths'], num_heads=arch['num_heads'], window_size=7)
+    timm = TimmSwin(
+        img_size=448, num_classes=0, embed_dim=96, depths=arch['depths'], num_heads=arch['num_heads'], window_size=7)
     missing = timm.load_state_dict(convert(trained, 'timm', window_size=7).weights, strict=False)
     assert not missing.unexpected_keys and not missing.missing_keys
     detector.eval()
@@ -148,7 +149,8 @@ def test_a_backbone_starts_from_any_public_weights(weights, source):
 def test_self_supervised_files_of_microsoft(weights):
     """SimMIM's keep the backbone under encoder., with its own mask token and decoder."""
     simmim = {f'encoder.{k}': v for k, v in convert(weights, 'microsoft').weights.items()}
-    simmim.update({'encoder.mask_token': torch.zeros(1, 1, 16), 'decoder.0.weight': torch.zeros(1), 'head.weight': torch.zeros(1)})
+    simmim.update({'encoder.mask_token': torch.zeros(1, 1, 16), 'decoder.0.weight': torch.zeros(1),
+                   'head.weight': torch.zeros(1)})
     result = convert(simmim, 'mmum')
     assert set(result.report['dropped']) == {'encoder.mask_token', 'decoder.0.weight', 'head.weight'}
     assert all(torch.equal(v, weights[f'backbone.{k}']) for k, v in result.own.items())

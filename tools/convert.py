@@ -20,8 +20,10 @@ def parse_args():
     parser.add_argument('source', metavar='SRC', help='checkpoint, .pth or .safetensors')
     parser.add_argument('destination', metavar='DST', help='file to write, .pth or .safetensors')
     parser.add_argument('--to', required=True, choices=list(DIALECTS), help='whose names to write')
-    parser.add_argument('--from', dest='origin', choices=[*DIALECTS, 'authors'], help='whose names SRC has (default: found out)')
-    parser.add_argument('--window-size', type=int, metavar='N', help='window of the position bias tables (default: as they are)')
+    parser.add_argument('--from', dest='origin', choices=[*DIALECTS, 'authors'],
+                        help='whose names SRC has (default: found out)')
+    parser.add_argument('--window-size', type=int, metavar='N',
+                        help='window of the position bias tables (default: as they are)')
     parser.add_argument('--check', action='store_true', help='run source and target side by side and print the difference')
     parser.add_argument('--whole', action='store_true', help='keep the decoder of a UM-MAE checkpoint (--to mmum)')
     parser.add_argument('--partial', action='store_true', help='a UMSwin to a stock Swin without the merges')

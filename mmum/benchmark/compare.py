@@ -119,7 +119,8 @@ def check_dtype(dtype, device):
     if device == 'cpu' and dtype == 'float16':
         raise InputError('float16 training is for GPUs: give --dtype bfloat16 or float32')
     if device == 'cpu' and dtype == 'bfloat16' and not cpu_has_bfloat16():
-        raise InputError('this CPU has no bfloat16 arithmetic (torch would emulate it, many times slower): give --dtype float32')
+        raise InputError('this CPU has no bfloat16 arithmetic (torch would emulate it, many times slower): give '
+                         '--dtype float32')
 
 
 def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, report):
@@ -196,8 +197,9 @@ def table(result):
     rows = [[m['name'], f'{m["images_per_second"]:.1f}', *(ratio(key, o) for o in others), f'{m["gflop"]:.1f}',
              f'{m["kept_mb"]:.1f}', f'{m["peak_mb"]:.0f}', m['largest_batch']] for key, m in methods.items()]
     caption = (f'Swin-{settings["size"]}, {settings["image_size"]} px, batch {settings["batch"]}, {settings["dtype"]}, '
-               f'forward + backward + AdamW. {caption_of(result)} Speed: median of {settings["repeats"]} interleaved repeats, ratios by '
-               'repeat (lowest-highest). FLOPs (attention on its math backend) and bytes kept for the backward are exact counts '
+               f'forward + backward + AdamW. {caption_of(result)} Speed: median of {settings["repeats"]} interleaved '
+               'repeats, ratios by repeat (lowest-highest). FLOPs (attention on its math backend) and bytes kept for the '
+               'backward are exact counts '
                'in float32; peak memory is of a whole fresh process on a CPU, of the allocator on a GPU.')
     return markdown_table(head, rows, caption)
 

@@ -118,13 +118,14 @@ def table(result):
     """The result as Markdown, and which is the bottleneck."""
     rows = [[f'{r["size"]} ({r["kilobytes"]:.0f} kB)', r['pipeline'], r['workers'], f'{r["images_per_second"]:.0f}',
              f'{r["times_stock"]:.1f} ({r["low"]:.1f}-{r["high"]:.1f})'] for r in result['rates']]
-    caption = (f'Load, crop to 256 px, flip. {caption_of(result)} Medians of {result["settings"]["repeats"]} interleaved repeats over '
+    caption = (f'Load, crop to 256 px, flip. {caption_of(result)} Medians of {result["settings"]["repeats"]} interleaved '
+               'repeats over '
                f'{result["settings"]["images"]} images, ratios by repeat (lowest-highest).')
     text = markdown_table(['images', 'pipeline', 'workers', 'images/s', 'times stock'], rows, caption)
     if result['model']:
         for rate in result['rates']:
             if rate['pipeline'] == 'LoadCropResize':
                 ahead = rate['images_per_second'] / result['model']
-                text += (f'\n{rate["size"]}, {rate["workers"]} worker(s): the {"model" if ahead > 1 else "data"} is the bottleneck '
-                         f'({rate["images_per_second"]:.0f} images/s loaded, {result["model"]:.1f} trained).\n')
+                text += (f'\n{rate["size"]}, {rate["workers"]} worker(s): the {"model" if ahead > 1 else "data"} is the '
+                         f'bottleneck ({rate["images_per_second"]:.0f} images/s loaded, {result["model"]:.1f} trained).\n')
     return text

@@ -42,8 +42,9 @@ def predict(path, ranks, images, epochs, memory_gb, teraflops, efficiency):
             run['strategies'][name] = dict(
                 state_mb=state_mb, largest_batch=max(0, int((memory_gb * 1e3 - state_mb) / counts['kept_mb'])))
         runs.append(run)
-    return dict(settings=dict(source=str(path), size=found['settings']['size'], images=images, epochs=epochs, memory_gb=memory_gb,
-                              teraflops=teraflops or measured, measured=teraflops is None, efficiency=efficiency,
+    return dict(settings=dict(source=str(path), size=found['settings']['size'], images=images, epochs=epochs,
+                              memory_gb=memory_gb, teraflops=teraflops or measured, measured=teraflops is None,
+                              efficiency=efficiency,
                               gflop=counts['gflop'], kept_mb=counts['kept_mb']), runs=runs)
 
 
@@ -53,7 +54,8 @@ def table(result):
     rows = [[run['ranks'], f'{run["images_per_second"]:.0f}', f'{run["hours"]:,.1f}', *(
         f'{one["state_mb"]:.0f} / {one["largest_batch"]}' for one in run['strategies'].values())] for run in result['runs']]
     sustained = f'{s["teraflops"]:.3g} TFLOP/s a rank ({"measured in " + s["source"] if s["measured"] else "assumed"})'
-    caption = (f'Worked out, not run: UM-MAE Swin-{s["size"]}, {s["images"]:,} images x {s["epochs"]} epochs at {s["gflop"]:.1f} GFLOP and '
-               f'{s["kept_mb"]:.1f} MB an image (float32), {sustained}, {100 * s["efficiency"]:.0f} % efficiency, {s["memory_gb"]:g} GB '
-               f'a rank. {caption_of(result)}')
-    return markdown_table(['ranks', 'images/s', 'hours', *(f'{name}: state MB / largest batch' for name in STRATEGIES)], rows, caption)
+    caption = (f'Worked out, not run: UM-MAE Swin-{s["size"]}, {s["images"]:,} images x {s["epochs"]} epochs at '
+               f'{s["gflop"]:.1f} GFLOP and {s["kept_mb"]:.1f} MB an image (float32), {sustained}, '
+               f'{100 * s["efficiency"]:.0f} % efficiency, {s["memory_gb"]:g} GB a rank. {caption_of(result)}')
+    head = ['ranks', 'images/s', 'hours', *(f'{name}: state MB / largest batch' for name in STRATEGIES)]
+    return markdown_table(head, rows, caption)

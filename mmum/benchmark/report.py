@@ -21,7 +21,8 @@ def hardware():
     name = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
     if info.exists():
-        name = next((line.split(':')[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')), name)
+        lines = [line for line in info.read_text().splitlines() if line.startswith('model name')]
+        name = lines[0].split(':')[1].strip() if lines else name
     return f'{torch.get_num_threads()} CPU cores ({name}; {"with" if cpu_has_bfloat16() else "without"} bfloat16 arithmetic)'
 
 
@@ -52,7 +53,8 @@ def markdown_table(head, rows, caption):
 def caption_of(result):
     """Command, hardware and date of a result, for its table."""
     head = result['provenance']
-    return f'`{head["command"]}`, {head["hardware"]}, torch {head["versions"]["torch"]}, mmum {head["versions"]["mmum"]}, {head["date"]}.'
+    versions = head['versions']
+    return f'`{head["command"]}`, {head["hardware"]}, torch {versions["torch"]}, mmum {versions["mmum"]}, {head["date"]}.'
 
 
 def write_result(path, result, table):

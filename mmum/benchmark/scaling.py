@@ -1,4 +1,4 @@
-"""The same global batch on more ranks: seconds a step, efficiency, memory a rank, and whether the losses are those of one rank."""
+"""The same global batch on more ranks: seconds a step, efficiency, memory a rank, and the losses, which should not change."""
 import json
 import os
 import socket
@@ -117,5 +117,7 @@ def table(result):
              f'{r["losses"][0]:.6f}', f'{r["losses"][-1]:.6f}'] for r in result['runs']]
     caption = (f'UM-MAE Swin-{settings["size"]}, 256 px, global batch {settings["batch"]}, float32. {caption_of(result)} '
                'Efficiency: speed over ranks times that of one; on a CPU every rank has one core. Memory: peak of the rank\'s '
-               f'process on a CPU, of the allocator on a GPU. Losses: of step 1 and step {settings["steps"] + 1}, mean over ranks.')
-    return markdown_table(['strategy', 'ranks', 'images/s', 'efficiency', 'MB a rank', 'first loss', 'last loss'], rows, caption)
+               f'process on a CPU, of the allocator on a GPU. Losses: of step 1 and step {settings["steps"] + 1}, '
+               'mean over ranks.')
+    head = ['strategy', 'ranks', 'images/s', 'efficiency', 'MB a rank', 'first loss', 'last loss']
+    return markdown_table(head, rows, caption)

@@ -23,12 +23,13 @@ ORIENTATION = 0x0112  # the EXIF tag
 
 @TRANSFORMS.register_module()
 class LoadCropResize(BaseTransform):
-    """``LoadWholeImage`` and mmpretrain's ``RandomResizedCrop`` (bicubic, antialiased as Pillow's) in one, several times faster.
+    """``LoadWholeImage`` and mmpretrain's ``RandomResizedCrop`` (bicubic, antialiased as Pillow's) in one, and faster.
 
     The crop is drawn first, with the same distribution. A JPEG of which it is 2, 4 or 8 times larger than the output is
     decoded at 1/2, 1/4 or 1/8 of its size, which skips most of the inverse DCT; the crop then snaps to the pixels of that
     size, by at most half a pixel of the output. The resize is torch's on uint8, which equals Pillow's but for rounding: less
-    than 0.1 grey levels on average, a few at hard edges. Whatever simplejpeg does not decode (other formats, CMYK, rotated by EXIF) goes through Pillow in full size.
+    than 0.1 grey levels on average, a few at hard edges. Whatever simplejpeg does not decode (other formats, CMYK, rotated by
+    EXIF) goes through Pillow in full size.
 
     **Required Keys:**
 

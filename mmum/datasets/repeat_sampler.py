@@ -11,8 +11,8 @@ from mmum.errors import InputError
 class RepeatSampler(DefaultSampler):
     """mmengine's ``DefaultSampler``, every image ``repeats`` times in a row.
 
-    Each time it is cropped, flipped and masked anew. With ``LoadCropResize(reuse=True)`` it is decoded once. An epoch is so many
-    times longer: divide the number of epochs by it.
+    Each time it is cropped, flipped and masked anew. With ``LoadCropResize(reuse=True)`` it is decoded once. An epoch is so
+    many times longer: divide the number of epochs by it.
 
     Args:
         dataset (Sized): The data set.

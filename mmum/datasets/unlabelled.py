@@ -75,5 +75,5 @@ class UnlabelledImages(CustomDataset):
         print_log(f'{path} is replaced by another image: see {listed}', 'current', logging.WARNING)
         if len(bad) > max(1, self.max_bad_share * len(self)):
             folder, number = Counter(str(Path(one).parent) for one in bad).most_common(1)[0]
-            raise InputError(f'{len(bad)} of {len(self)} images cannot be read, {number} of them in {folder} (all: {listed}): mend '
-                             'that folder, or raise max_bad_share of train_dataloader.dataset')
+            raise InputError(f'{len(bad)} of {len(self)} images cannot be read, {number} of them in {folder} (all: {listed}): '
+                             'mend that folder, or raise max_bad_share of train_dataloader.dataset')

@@ -33,7 +33,8 @@ class CompileBlocksHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         blocks = [module for module in model.modules() if isinstance(module, BLOCKS)]
         if not blocks:
-            raise InputError(f'{type(model).__name__} has no blocks of mmum to compile: leave --compile (CompileBlocksHook) out')
+            raise InputError(f'{type(model).__name__} has no blocks of mmum to compile: leave --compile '
+                             '(CompileBlocksHook) out')
         # one graph for every kind of block in every stage, shifted or not: torch would stop at 8
         torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
         for block in blocks:

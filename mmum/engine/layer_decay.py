@@ -23,8 +23,8 @@ def layer_depth_of(backbone):
     if type(backbone).__name__ == 'SwinTransformer' and hasattr(backbone, 'stages'):  # mmdet's: the names of mmpretrain's
         sizes = SimpleNamespace(depths=[len(stage.blocks) for stage in backbone.stages])
         return lambda name: SwinTransformer.get_layer_depth(sizes, name)
-    raise InputError(f'layer-wise learning-rate decay does not know the layers of {type(backbone).__name__}: use UMSwin, UMPVT, '
-                     'UMViT, UMStockSwin, SwinTransformer, or a backbone with get_layer_depth')
+    raise InputError(f'layer-wise learning-rate decay does not know the layers of {type(backbone).__name__}: use UMSwin, '
+                     'UMPVT, UMViT, UMStockSwin, SwinTransformer, or a backbone with get_layer_depth')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

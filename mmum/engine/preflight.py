@@ -52,8 +52,8 @@ def _check_labelled(dataset, num_classes, evaluator):
         return  # the data set itself says what is missing
     classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     if classes and len(classes) != num_classes:
-        raise InputError(f'{folder} has {len(classes)} class folders ({some(classes, 3)}), and the model {num_classes} classes: '
-                         f'pass --cfg-options num_classes={len(classes)}, or complete the folder')
+        raise InputError(f'{folder} has {len(classes)} class folders ({some(classes, 3)}), and the model {num_classes} '
+                         f'classes: pass --cfg-options num_classes={len(classes)}, or complete the folder')
     topk = evaluator.get('topk', ())
     if max((topk, ) if isinstance(topk, int) else topk, default=1) > num_classes:
         raise InputError(f'top-{max(topk)} accuracy of {num_classes} classes means nothing: pass --cfg-options '

@@ -50,8 +50,8 @@ def last_good_checkpoint(work_dir):
             return str(path)
         print_log(f'--resume: skipping {path}, which is damaged ({fault})', 'current')
     if found:
-        raise InputError(f'all {len(found)} checkpoints in {work_dir} are damaged: remove them to start again, or give --resume '
-                         'CHECKPOINT from elsewhere')
+        raise InputError(f'all {len(found)} checkpoints in {work_dir} are damaged: remove them to start again, or give '
+                         '--resume CHECKPOINT from elsewhere')
     return None
 
 
@@ -92,8 +92,9 @@ class WorkDirLock:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.file.seek(0)
-            raise InputError(f'the work directory {work_dir} is in use by {self.file.read().strip() or "another job"}: wait for it, '
-                             'or give another --work-dir') from None
+            owner = self.file.read().strip() or 'another job'
+            raise InputError(f'the work directory {work_dir} is in use by {owner}: wait for it, or give another '
+                             '--work-dir') from None
         except OSError:  # a file system without locks
             return
         self.file.truncate(0)

@@ -10,7 +10,7 @@ from mmengine.registry import HOOKS
 
 
 class WholeFileBackend(LocalBackend):
-    """mmengine's local files, written under another name, synced and renamed: a reader sees the old file or the whole new one."""
+    """mmengine's local files, written under another name, synced and renamed: there is the old file or the new one."""
 
     def put(self, obj, filepath):
         write_whole(filepath, obj)
@@ -81,8 +81,8 @@ class SafeCheckpointHook(CheckpointHook):
                 write_whole(Path(runner.work_dir, 'last_checkpoint'), str(path).encode())
         except OSError as error:
             self._remember(runner, kept, last)
-            runner.logger.warning(f'the checkpoint {path} could not be written ({error.strerror or error}): training goes on with '
-                                  f'{last or "no checkpoint yet"}, and the next interval tries again; make room')
+            runner.logger.warning(f'the checkpoint {path} could not be written ({error.strerror or error}): training goes on '
+                                  f'with {last or "no checkpoint yet"}, and the next interval tries again; make room')
             return
         if is_main_process():
             for old in steps[:-len(new)]:

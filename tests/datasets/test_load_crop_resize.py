@@ -15,7 +15,8 @@ def stock(path, scale, seed, ratio=(0.2, 1.0)):
     np.random.seed(seed)
     results = dict(img_path=str(path))
     for transform in (dict(type='LoadWholeImage'),
-                      dict(type='RandomResizedCrop', scale=scale, crop_ratio_range=ratio, backend='pillow', interpolation='bicubic')):
+                      dict(type='RandomResizedCrop', scale=scale, crop_ratio_range=ratio, backend='pillow',
+                           interpolation='bicubic')):
         results = TRANSFORMS.build({**transform, '_scope_': 'mmpretrain'})(results)
     return results['img']
 

@@ -12,7 +12,8 @@ from tests.conftest import data_samples, mask_maps
 
 def test_loss_and_gradients_are_equal():
     model = MODELS.build(dict(
-        type='UMMAE', backbone=dict(type='UMSwin', arch=dict(embed_dims=16, depths=(2, 1), num_heads=(1, 2)), out_indices=(1, )),
+        type='UMMAE',
+        backbone=dict(type='UMSwin', arch=dict(embed_dims=16, depths=(2, 1), num_heads=(1, 2)), out_indices=(1, )),
         neck=dict(type='UMDecoder', in_channels=32, embed_dims=32, depth=1, num_heads=4, stride=32), head=dict(type='UMHead')))
     model.init_weights()
     names = list(model.state_dict())

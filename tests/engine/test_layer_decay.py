@@ -12,8 +12,8 @@ from tests.conftest import SMALL_ARCH
 
 BACKBONES = dict(
     UMSwin=lambda: UMSwin(SMALL_ARCH),
-    UMPVT=lambda: UMPVT(dict(embed_dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratios=(2, 2, 2, 2)),
-                        learn_positions=True),
+    UMPVT=lambda: UMPVT(dict(embed_dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8),
+                             mlp_ratios=(2, 2, 2, 2)), learn_positions=True),
     UMViT=lambda: UMViT(dict(embed_dims=16, num_layers=8, num_heads=2, feedforward_channels=32)),
     UMStockSwin=lambda: UMStockSwin(SMALL_ARCH, use_abs_pos_embed=True),
     mmpretrain=lambda: SwinTransformer(SMALL_ARCH),

@@ -88,7 +88,8 @@ def test_a_kill_at_any_moment_leaves_an_old_or_the_new_file(moment, tmp_path, mo
 
     calls = []
     real = os.fsync
-    monkeypatch.setattr(os, 'fsync', lambda f: kill() if moment == ('folder' if calls else 'fsync') else (calls.append(f), real(f)))
+    monkeypatch.setattr(
+        os, 'fsync', lambda f: kill() if moment == ('folder' if calls else 'fsync') else (calls.append(f), real(f)))
     if moment == 'replace':
         monkeypatch.setattr(os, 'replace', kill)
     data = b'new' * 100000

@@ -33,7 +33,8 @@ def test_fewer_queries_are_the_last_ones():
 
 
 def test_shared_tokens_come_behind_each_images_own():
-    block, x, tokens, index = TransformerBlock(16, 4), torch.randn(2, 3, 16), torch.randn(1, 9, 16), torch.tensor([[1, 8], [0, 0]])
+    block, x, tokens = TransformerBlock(16, 4), torch.randn(2, 3, 16), torch.randn(1, 9, 16)
+    index = torch.tensor([[1, 8], [0, 0]])
     everything = block(torch.cat([x, tokens[0][index]], 1))
     assert torch.allclose(block(x, (tokens, index)), everything, atol=1e-6)
     assert torch.allclose(block(x, (tokens, index), 2), everything[:, -2:], atol=1e-6)

@@ -18,7 +18,8 @@ COLOURS = dict(blue=(40, 60, 220), green=(40, 200, 60), red=(220, 40, 40))
 ARCH = dict(
     swin_t='dict(_delete_=True, embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))',
     swin_l='dict(_delete_=True, embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))',
-    pvt_s='dict(_delete_=True, embed_dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), mlp_ratios=(2, 2, 2, 2))',
+    pvt_s='dict(_delete_=True, embed_dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), '
+          'mlp_ratios=(2, 2, 2, 2))',
     vit_b='dict(_delete_=True, embed_dims=128, num_layers=2, num_heads=4, feedforward_channels=128)')
 
 
@@ -79,7 +80,7 @@ def test_training_and_testing(model, kind, folders, tmp_path):
     output = result.stdout + result.stderr
     losses = [float(loss) for loss in re.findall(r'Epoch\(train\).* loss: ([0-9.]+)', output)]
     assert len(losses) == 2 * 3 and all(np.isfinite(losses))
-    assert re.search(rf'UM\w+: from .*epoch_1.pth\n  loaded: \d\d', output)
+    assert re.search(r'UM\w+: from .*epoch_1.pth\n  loaded: \d\d', output)
     assert ('layer-wise learning-rate decay' in output) == (kind == 'finetune')
     checkpoint = tmp_path / 'work' / 'epoch_2.pth'
     before, after = (torch.load(p, weights_only=False)['state_dict'] for p in (tmp_path / 'epoch_1.pth', checkpoint))
@@ -94,12 +95,14 @@ def test_training_and_testing(model, kind, folders, tmp_path):
 def test_knn_watches_a_pretraining(folders, tmp_path):
     path = tmp_path / 'watched.py'
     path.write_text(f"_base_ = '{CONFIGS}/selfsup/um_mae_swin_t_knn.py'\n"
-                    f"model = dict(backbone=dict(arch={ARCH['swin_t']}), neck=dict(in_channels=128, embed_dims=32, num_heads=2))\n")
+                    f"model = dict(backbone=dict(arch={ARCH['swin_t']}), "
+                    'neck=dict(in_channels=128, embed_dims=32, num_heads=2))\n')
     result = run_tool('tools/train.py', path, '--work-dir', tmp_path / 'work', '--cfg-options', f'data_root={folders}/train',
                       f'labelled_root={folders}', 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=0',
                       'train_cfg.max_epochs=2', 'custom_hooks.1.interval=1', 'custom_hooks.1.k=5',
                       'custom_hooks.1.bank_dataloader.num_workers=0', 'custom_hooks.1.dataloader.num_workers=0')
-    lines = re.findall(r'Epoch\(knn\) \[(\d)\]  knn/top1: ([0-9.]+)  \(12 images, bank of 24, k=5\)', result.stdout + result.stderr)
+    line = r'Epoch\(knn\) \[(\d)\]  knn/top1: ([0-9.]+)  \(12 images, bank of 24, k=5\)'
+    lines = re.findall(line, result.stdout + result.stderr)
     assert [int(epoch) for epoch, _ in lines] == [1, 2]
     assert all(float(top1) > 60 for _, top1 in lines)
     assert 'knn/top1' in next((tmp_path / 'work').rglob('scalars.json')).read_text()

@@ -28,7 +28,8 @@ def files(tmp_path_factory):
 
 
 def test_pretrained_to_mmdet(files, tmp_path):
-    result = run_tool('tools/convert.py', files / 'stock.pth', tmp_path / 'swin.pth', '--to', 'mmdet', '--window-size', 7, '--check')
+    result = run_tool('tools/convert.py', files / 'stock.pth', tmp_path / 'swin.pth', '--to', 'mmdet', '--window-size', 7,
+                      '--check')
     assert re.search(r'stock.pth \(mmum\) -> .*swin.pth \(mmdet\)', result.stdout)
     assert re.search(r'loaded: 1\d\d .*\n +renamed: 0\n +resized: 8 .*\n +dropped: \d+ .*\n +new: 0\n', result.stdout)
     assert 'window 16 -> 7: the offsets that remain keep their entries' in result.stdout

@@ -15,8 +15,8 @@ from tests.conftest import ROOT, run_tool
 
 SELFSUP = ROOT / 'configs' / 'selfsup'
 SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]', 'model.neck.in_channels=128',
-         'model.neck.embed_dims=32', 'train_dataloader.batch_size=4', 'train_dataloader.num_workers=0', 'train_cfg.max_epochs=2',
-         'default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=1']
+         'model.neck.embed_dims=32', 'train_dataloader.batch_size=4', 'train_dataloader.num_workers=0',
+         'train_cfg.max_epochs=2', 'default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=1']
 
 
 def train(config, mini, work_dir, ranks=2):
