@@ -57,8 +57,8 @@ def convert(weights, target, source=None, window_size=None, whole=False, partial
         dialect = detect_dialect(weights)
         if dialect or source not in (None, 'mmum'):
             if whole:
-                raise InputError('--whole is for UM-MAE checkpoints of UMSwin, UMPVT, UMViT and the authors: of a stock Swin the '
-                                 'backbone alone is converted, leave --whole out')
+                raise InputError('--whole is for UM-MAE checkpoints of UMSwin, UMPVT, UMViT and the authors: of a stock Swin '
+                                 'the backbone alone is converted, leave --whole out')
             return _convert_stock(weights, target, source or dialect, window_size, path)
     return _convert_um(weights, target, official, window_size, whole, partial, path)
 
