@@ -13,6 +13,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmpretrain.models import SwinTransformer
 
 from mmum.errors import InputError, some
+from mmum.files import whole_file
 from mmum.models.positions import dense_positions
 from mmum.official import from_official, is_official
 from mmum.stock_swin import BUFFERS, detect_dialect, from_dialect, resize_table, window_of
@@ -211,16 +212,14 @@ def write_checkpoint(path, weights, **meta):
         weights (dict): The file's content, for safetensors a dictionary of tensors.
         **meta: Strings, kept in the header of a safetensors file.
     """
-    path = Path(path)
-    partial = path.with_name(f'{path.name}.partial')
     try:
-        if path.suffix == '.safetensors':
-            from safetensors.torch import save_file
-            save_file({key: value.contiguous() for key, value in weights.items()}, partial, metadata=dict(format='pt', **meta))
-        else:
-            torch.save(weights, partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            if partial.name.endswith('.safetensors.partial'):
+                from safetensors.torch import save_file
+                save_file({key: value.contiguous() for key, value in weights.items()}, partial,
+                          metadata=dict(format='pt', **meta))
+            else:
+                torch.save(weights, partial)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f'{path} cannot be written ({error.strerror or error}): give a place with room that you may write to'
                          ) from error

@@ -1,11 +1,18 @@
 """What several tests need."""
+import contextlib
+import io
 import os
+import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
 from mmpretrain.structures import DataSample
 
 import mmum  # noqa: F401  (registers)
@@ -45,14 +52,41 @@ def data_samples(mask):
     return [DataSample().set_mask(one) for one in mask]
 
 
-def run_tool(*args, cwd=ROOT, check=True, **env):
+def free_port():
+    """A port for the ranks of a test."""
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return str(server.getsockname()[1])
+
+
+def run_tool(*args, cwd=ROOT, check=True, timeout=None, **env):
     """Runs a tool as a user does; returns the finished process with stdout and stderr as text."""
     program = 'bash' if str(args[0]).endswith('.sh') else sys.executable
-    result = subprocess.run([program, *map(str, args)], cwd=cwd, text=True, capture_output=True,
+    result = subprocess.run([program, *map(str, args)], cwd=cwd, text=True, capture_output=True, timeout=timeout,
                             env={**os.environ, 'OMP_NUM_THREADS': '2', 'PYTHON': sys.executable, **env})
     if check:
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return result
+
+
+def call_tool(*args):
+    """Runs a tool in this process, which is spared the imports: exit code and all output."""
+    for kind in (MMLogger, MessageHub, DefaultScope):  # each run has its own
+        kind._instance_dict.clear()
+    read = dict(CheckpointLoader._schemes)
+    output = io.StringIO()
+    argv, sys.argv = sys.argv, [str(arg) for arg in args]
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            runpy.run_path(str(ROOT / sys.argv[0]), run_name='__main__')
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = argv
+        CheckpointLoader._schemes = read
+        MMLogger._instance_dict.clear()  # its handlers end here
+    return code, output.getvalue()
 
 
 @pytest.fixture(scope='session')

@@ -1,14 +1,18 @@
+from .blow_up import BlowUpHook
 from .compile import CompileBlocksHook
 from .hooks import ReconstructionHook
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .loops import ExactEpochTrainLoop, ExactIterTrainLoop
 from .optim import BFloat16OptimWrapper
+from .preemption import PreemptionHook
 from .preflight import CheckpointMatchHook
-from .safe_checkpoint import SafeCheckpointHook
+from .safe_checkpoint import SafeCheckpointHook, SafeLocalVisBackend
 from .sharding import wrap_blocks
 from .zero import ShardedOptimizer
 
 __all__ = [
-    'BFloat16OptimWrapper', 'CheckpointMatchHook', 'CompileBlocksHook', 'KNNHook', 'KNNTestLoop',
-    'LayerDecayOptimWrapperConstructor', 'ReconstructionHook', 'SafeCheckpointHook', 'ShardedOptimizer', 'wrap_blocks'
+    'BFloat16OptimWrapper', 'BlowUpHook', 'CheckpointMatchHook', 'CompileBlocksHook', 'ExactEpochTrainLoop',
+    'ExactIterTrainLoop', 'KNNHook', 'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PreemptionHook',
+    'ReconstructionHook', 'SafeCheckpointHook', 'SafeLocalVisBackend', 'ShardedOptimizer', 'wrap_blocks'
 ]

@@ -1,6 +1,9 @@
 """What all tools share: help text, and one sentence instead of a traceback for what a user can put right."""
 import argparse
+import os
 import sys
+
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmum.errors import input_error_sentence
 
@@ -12,6 +15,8 @@ def argument_parser(doc):
 
 def run_command(main):
     """Runs a tool's main function. Bad input ends it with the sentence on stderr and exit code 2."""
+    if 'TORCHELASTIC_RUN_ID' in os.environ:  # a rank: torchrun shows the traceback of the one that failed first
+        main = record(main)
     try:
         main()
     except Exception as error:

@@ -110,12 +110,24 @@ def set_device(cfg):
 
 
 def add_guards(cfg, testing=False):
-    """Hooks of the tools that every run gets, whoever wrote its config."""
+    """What every run of the tools gets, whoever wrote its config: safe checkpoints, exact resuming, the guards of
+    docs/reliability.md."""
     cfg.setdefault('default_hooks', ConfigDict())
     checkpoint = cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))  # mmengine's default
     if checkpoint and checkpoint.get('type') == 'CheckpointHook':
         checkpoint['type'] = 'SafeCheckpointHook'
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointMatchHook', complete=testing)]
+    if testing:
+        return
+    own = {hook.get('type') for hook in cfg.custom_hooks}
+    cfg.custom_hooks += [dict(type=name) for name in ('PreemptionHook', 'BlowUpHook') if name not in own]
+    loop = cfg.get('train_cfg') or {}
+    kind = loop.get('type') or ('EpochBasedTrainLoop' if loop.pop('by_epoch', True) else 'IterBasedTrainLoop')
+    if kind in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
+        loop['type'] = kind.replace('Based', '').replace('Epoch', 'ExactEpoch').replace('Iter', 'ExactIter')
+    for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
+        if backend['type'] == 'LocalVisBackend':
+            backend['type'] = 'SafeLocalVisBackend'
 
 
 def set_bad_images(cfg):

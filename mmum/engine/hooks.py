@@ -6,7 +6,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop
 
+from mmum.files import without_it
 from mmum.pictures import reconstruction_picture, write_picture
 
 
@@ -47,7 +49,7 @@ class ReconstructionHook(Hook):
 
     @staticmethod
     def by_epoch(runner):
-        return type(runner.train_loop).__name__ != 'IterBasedTrainLoop'
+        return not isinstance(runner.train_loop, IterBasedTrainLoop)
 
     def _first(self, data_batch):
         return {key: data_batch[key][:self.max_images] for key in ('inputs', 'data_samples')}
@@ -60,4 +62,6 @@ class ReconstructionHook(Hook):
 
     @master_only
     def _write(self, runner, name):
-        write_picture(Path(runner.work_dir) / 'reconstruction' / f'{name}.png', self._picture(runner.model, self.batch))
+        path = Path(runner.work_dir) / 'reconstruction' / f'{name}.png'
+        with without_it(str(path)):
+            write_picture(path, self._picture(runner.model, self.batch))

@@ -1,12 +1,14 @@
 """Checkpoints that are whole or not there."""
-import os
 from collections import deque
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, VISBACKENDS
+from mmengine.visualization import LocalVisBackend
+
+from mmum.files import without_it, write_whole
 
 
 class WholeFileBackend(LocalBackend):
@@ -17,28 +19,6 @@ class WholeFileBackend(LocalBackend):
 
     def put_text(self, obj, filepath, encoding='utf-8'):
         write_whole(filepath, obj.encode(encoding))
-
-
-def write_whole(path, data):
-    """Writes bytes to a file, whole or not at all, also if the machine stops."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    try:
-        with open(partial, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    if hasattr(os, 'O_DIRECTORY'):  # the renaming itself, where folders can be synced
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 register_backend('whole_file', WholeFileBackend, force=True)
@@ -61,32 +41,53 @@ class SafeCheckpointHook(CheckpointHook):
     def __init__(self, *args, **kwargs):
         kwargs.setdefault('backend_args', dict(backend='whole_file'))
         super().__init__(*args, **kwargs)
+        self.written = None
 
     def _save_checkpoint_with_step(self, runner, step, meta):
-        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
-        if hasattr(optimizer, 'gather_state'):
-            optimizer.gather_state()
         filename = self.filename_tmpl.format(step)
         path = self.file_backend.join_path(self.out_dir, filename)
         kept, last = getattr(self, 'keep_ckpt_ids', ()), self.last_ckpt
         steps = [*(old for old in kept if old != step), step]
         new = steps[-self.max_keep_ckpts:] if self.max_keep_ckpts > 0 else steps
         self._remember(runner, new, path)  # before: the file itself says what a resumed run has
-        try:
-            runner.save_checkpoint(
-                self.out_dir, filename, self.file_client_args, save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
-                backend_args=self.backend_args, **self.args)
-            if is_main_process():
-                write_whole(Path(runner.work_dir, 'last_checkpoint'), str(path).encode())
-        except OSError as error:
+        if not self._write(runner, filename, meta, self.by_epoch):
             self._remember(runner, kept, last)
-            runner.logger.warning(f'the checkpoint {path} could not be written ({error.strerror or error}): training goes on '
-                                  f'with {last or "no checkpoint yet"}, and the next interval tries again; make room')
             return
         if is_main_process():
             for old in steps[:-len(new)]:
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
+            if self.by_epoch:  # what save_now wrote
+                for old in Path(self.out_dir).glob('iter_*.pth'):
+                    self._remove(str(old))
+
+    def save_now(self, runner):
+        """Writes ``iter_N.pth`` at the end of a step, whatever the interval.
+
+        Returns:
+            str | None: Its path; None if it could not be written.
+        """
+        filename = f'iter_{runner.iter + 1}.pth'
+        return self._write(runner, filename, {}, by_epoch=False) and self.file_backend.join_path(self.out_dir, filename)
+
+    def _write(self, runner, filename, meta, by_epoch):
+        """Writes a checkpoint and the pointer to it: whether that went well."""
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        if hasattr(optimizer, 'gather_state'):
+            optimizer.gather_state()
+        path = self.file_backend.join_path(self.out_dir, filename)
+        try:
+            runner.save_checkpoint(
+                self.out_dir, filename, self.file_client_args, save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=by_epoch,
+                backend_args=self.backend_args, **self.args)
+            if is_main_process():
+                write_whole(Path(runner.work_dir, 'last_checkpoint'), str(path).encode())
+        except OSError as error:
+            runner.logger.warning(f'the checkpoint {path} could not be written ({error.strerror or error}): training goes on '
+                                  f'with {self.written or "the one before"}, and the next interval tries again; make room')
+            return False
+        self.written = path
+        return True
 
     def _remember(self, runner, steps, path):
         """Which checkpoints there are, in mmengine's places."""
@@ -101,3 +102,16 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):  # of DeepSpeed
             self.file_backend.rmtree(path)
+
+
+@VISBACKENDS.register_module()
+class SafeLocalVisBackend(LocalVisBackend):
+    """mmengine's ``LocalVisBackend``; where the disk is full a line of the curves is left out, and the training goes on.
+
+    Args:
+        **kwargs: Of ``LocalVisBackend``.
+    """
+
+    def _dump(self, value_dict, file_path, file_format):
+        with without_it(file_path):
+            super()._dump(value_dict, file_path, file_format)

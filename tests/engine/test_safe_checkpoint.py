@@ -7,7 +7,8 @@ import torch
 from mmengine.fileio import get_file_backend
 from mmengine.logging import MessageHub
 
-from mmum.engine.safe_checkpoint import SafeCheckpointHook, WholeFileBackend, write_whole
+from mmum.engine.safe_checkpoint import SafeCheckpointHook, WholeFileBackend
+from mmum.files import write_whole
 
 
 class Runner:

@@ -2,13 +2,12 @@
 import json
 import pickle
 import re
-import socket
 
 import cv2
 import pytest
 import torch
 
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, free_port, run_tool
 
 CONFIG = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
 SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]', 'model.neck.in_channels=128',
@@ -64,19 +63,13 @@ def test_resume(trained, mini, tmp_path):
     assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_2.pth')
 
 
-def _free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return str(server.getsockname()[1])
-
-
 def test_two_ranks(mini, tmp_path):
     """Two processes with gloo share the images of every epoch, and those of the test."""
     options = ['--cfg-options', f'data_root={mini}/unlabelled', *SMALL]
-    run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *options, OMP_NUM_THREADS='1', PORT=_free_port())
+    run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *options, OMP_NUM_THREADS='1', PORT=free_port())
     assert [step[0] for step in losses(tmp_path)] == [1, 1, 2, 2]  # 16 images, 2 ranks x batch 4
     result = run_tool('tools/dist_test.sh', CONFIG, tmp_path / 'epoch_2.pth', 2, '--work-dir', tmp_path / 'test', *options,
-                      'test_dataloader.batch_size=4', OMP_NUM_THREADS='1', PORT=_free_port())
+                      'test_dataloader.batch_size=4', OMP_NUM_THREADS='1', PORT=free_port())
     assert re.search(r'reconstruction/loss: [0-9.]+', result.stdout + result.stderr)
 
 

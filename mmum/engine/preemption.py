@@ -1,0 +1,64 @@
+"""Told to go: a checkpoint at the end of the step, and an exit code that means "resume me"."""
+import os
+import signal
+import sys
+import threading
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+RESUME_ME = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+@HOOKS.register_module()
+class PreemptionHook(Hook):
+    """SIGTERM and SIGUSR1 (preemption, slurm's time limit) end a training at the end of the step, with a checkpoint.
+
+    The checkpoint is ``iter_N.pth`` and goes when the next regular one is written. The process exits with code 75, and
+    ``--resume`` goes on exactly there. All ranks stop at the same step, whichever got the signal. With accumulated steps it is the
+    end of the last of them. A second signal ends the process at once.
+    """
+    priority = 'LOWEST'  # after the scheduler, the log and regular checkpoints
+    signals = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+
+    def __init__(self):
+        self.received, self.process = None, os.getpid()
+
+    def before_train(self, runner):
+        if threading.current_thread() is threading.main_thread():  # Python allows it there only
+            self.process = os.getpid()
+            self.previous = {number: signal.signal(number, self._receive) for number in self.signals}
+
+    def after_train(self, runner):
+        for number, handler in getattr(self, 'previous', {}).items():
+            signal.signal(number, handler)
+
+    def _receive(self, number, frame):
+        if os.getpid() != self.process:
+            return  # a data-loading worker, which inherited this: it goes when the training does
+        self.received = signal.Signals(number).name
+        for one in self.signals:
+            signal.signal(one, signal.SIG_DFL)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        wrapper = runner.optim_wrapper
+        accumulating = not getattr(wrapper, 'should_update', lambda: True)()
+        if accumulating or not self._any_rank(self.received is not None):
+            return
+        self.after_train(runner)
+        checkpoints = [hook for hook in runner.hooks if hasattr(hook, 'save_now')]
+        saved = checkpoints[0].save_now(runner) if checkpoints else None
+        runner.logger.info(f'{self.received or "another rank has a signal"}: stopped after iteration {runner.iter + 1}, '
+                           f'{f"with the checkpoint {saved}" if saved else "without a checkpoint"}; --resume goes on there '
+                           f'(exit code {RESUME_ME})')
+        sys.exit(RESUME_ME)
+
+    @staticmethod
+    def _any_rank(flag):
+        if get_world_size() == 1:
+            return flag
+        flag = torch.tensor(float(flag))
+        all_reduce(flag, 'max')
+        return bool(flag)

@@ -1,0 +1,56 @@
+"""Files that are whole or not there, and a disk that may be full."""
+import logging
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+
+@contextmanager
+def whole_file(path):
+    """Gives another name to write to; the file takes its own when all is on disk, also if the machine stops.
+
+    Args:
+        path (str | Path): The file; its folder is made.
+
+    Yields:
+        Path: Where to write. It is removed if that fails.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        yield partial
+        with open(partial, 'rb+') as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except Exception:
+        partial.unlink(missing_ok=True)
+        raise
+    if hasattr(os, 'O_DIRECTORY'):  # the renaming itself, where folders can be synced
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_whole(path, data):
+    """Writes bytes to a file, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(data)
+
+
+@contextmanager
+def without_it(what):
+    """A training goes on without something that could not be written, and says so.
+
+    Args:
+        what (str): What is written inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        print_log(f'{what} could not be written ({error.strerror or error}): training goes on without; make room', 'current',
+                  logging.WARNING)
