@@ -20,7 +20,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmum', 'mmum.*']),
     python_requires='>=3.10',
-    install_requires=['numpy', 'packaging', 'pycocotools', 'safetensors', 'simplejpeg'],
+    install_requires=['numpy', 'packaging', 'psutil', 'pycocotools', 'safetensors', 'simplejpeg'],
     extras_require={
         # the maintained forks of OpenMMLab; tested with torch 2.13 and numpy 2.2, pinned in constraints.txt
         'onedl': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.6', 'onedl-mmdetection>=3.5.1', 'onedl-mmpretrain>=1.3.6'],

@@ -89,8 +89,9 @@ class WorkDirLock:
         if fcntl is None:
             return
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # of this process alone: a lock of flock would live on in data-loading workers after a kill
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             self.file.seek(0)
             owner = self.file.read().strip() or 'another job'
             raise InputError(f'the work directory {work_dir} is in use by {owner}: wait for it, or give another '

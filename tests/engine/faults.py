@@ -1,9 +1,7 @@
 """What goes wrong, on request: for configs of tests."""
 import os
 import signal
-from pathlib import Path
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -25,19 +23,6 @@ class FaultHook(Hook):
 
 
 @TRANSFORMS.register_module()
-class Poison(BaseTransform):
-    """Makes images not a number as long as a file is there, from the draw of some image on."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def transform(self, results):
-        if Path(self.file).exists():
-            results['img'] = np.full(results['img'].shape, np.nan, np.float32)
-        return results
-
-
-@TRANSFORMS.register_module()
 class Count(BaseTransform):
     """Adds a line to a file for every image loaded."""
 
@@ -48,3 +33,16 @@ class Count(BaseTransform):
         with open(self.file, 'a') as file:
             file.write(results['img_path'] + '\n')
         return results
+
+
+@HOOKS.register_module()
+class PoisonHook(Hook):
+    """Makes images not a number from an iteration on (counted from 1), for so many steps."""
+
+    def __init__(self, begin, steps):
+        self.begin, self.left = begin, steps
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 >= self.begin and self.left > 0:
+            self.left -= 1
+            data_batch['inputs'] = data_batch['inputs'] * float('nan')

@@ -1,5 +1,7 @@
 """Checkpoints are whole or not there."""
+import io
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -109,3 +111,45 @@ def test_the_backend_is_mmengines_local_one_but_for_writing(tmp_path):
     assert isinstance(backend, WholeFileBackend)
     backend.put(b'x', str(tmp_path / 'a' / 'b'))
     assert backend.get(str(tmp_path / 'a' / 'b')) == b'x'
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
+def test_kills_at_many_bytes_leave_a_good_checkpoint(tmp_path):
+    """Processes that are killed after so many bytes of a checkpoint were written: the one before is found and whole."""
+    import signal
+
+    import torch
+
+    from mmum.engine.resume import last_good_checkpoint
+
+    def write(step):
+        buffer = io.BytesIO()
+        torch.save(dict(state_dict=dict(x=torch.full((500, ), float(step)))), buffer)
+        write_whole(tmp_path / f'epoch_{step}.pth', buffer.getvalue())
+        write_whole(tmp_path / 'last_checkpoint', str(tmp_path / f'epoch_{step}.pth').encode())
+        return len(buffer.getvalue())
+
+    size = write(1)
+    real = Path.write_bytes
+    for byte in [*range(0, size, 97), size - 1, size, size + 1, size + 20]:
+        child = os.fork()
+        if not child:
+            left = byte
+
+            def write_some(path, data):
+                nonlocal left
+                real(path, data[:left])
+                left -= len(data)
+                if left <= 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            Path.write_bytes = write_some
+            write(2)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        good = last_good_checkpoint(tmp_path)
+        value = torch.load(good)['state_dict']['x'][0]
+        assert value == float(Path(good).stem[-1]) and (value == 1 or byte >= size)
+        (tmp_path / 'epoch_2.pth').unlink(missing_ok=True)
+        write(1)

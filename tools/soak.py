@@ -1,0 +1,46 @@
+"""Trains among faults - processes killed, SIGTERM, a full disk, damaged images - and compares every loss with the same training
+in peace. Exit code 0 only if they are equal.
+
+    python tools/soak.py --minutes 60
+"""
+import sys
+
+from mmum.benchmark.report import provenance, write_result
+from mmum.engine.command import argument_parser, run_command
+from mmum.engine.soak import Soak
+from mmum.errors import InputError
+
+
+def parse_args():
+    parser = argument_parser(__doc__)
+    parser.add_argument('--minutes', type=float, default=60, help='in all, a third of it in peace (default: 60)')
+    parser.add_argument('--work-dir', default='work_dirs/soak', help='for data, trainings and logs (default: work_dirs/soak)')
+    parser.add_argument('--seed', type=int, default=0, help='of moments and kinds of faults (default: 0)')
+    parser.add_argument('--out', metavar='FILE.json', help='result file (default: WORK_DIR/result.json)')
+    return parser.parse_args()
+
+
+def table(result):
+    """The result as Markdown."""
+    faults = ', '.join(f'{number} x {kind}' for kind, number in result['faults'].items())
+    return (f'{result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. {result["steps_in_peace"]} steps in peace; '
+            f'{result["steps_compared"]} of them compared, up to step {result["last_step_compared"]}: '
+            f'{"all equal" if result["equal"] else "different, first " + str(result["different"][:3])}.\n')
+
+
+def main():
+    args = parse_args()
+    if args.minutes < 1:
+        raise InputError(f'--minutes {args.minutes:g} should be at least 1')
+    out = args.out or f'{args.work_dir}/result.json'
+    if not out.endswith('.json'):
+        raise InputError(f'--out {out} should end in .json')
+    found = Soak(args.work_dir, args.minutes, args.seed, lambda line: print(line, flush=True)).run()
+    result = dict(provenance=provenance(), **found)
+    write_result(out, result, table(result))
+    print(f'\n{table(result)}written to {out}')
+    sys.exit(0 if result['equal'] else 1)
+
+
+if __name__ == '__main__':
+    run_command(main)
