@@ -5,9 +5,11 @@ import pickle
 import re
 import zipfile
 from pathlib import Path
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmpretrain.models import SwinTransformer
@@ -39,7 +41,8 @@ def read_checkpoint(path):
     """Reads a checkpoint without executing anything in it.
 
     Args:
-        path (str | Path): A ``.pth`` file of mmengine, mmum or the authors, or ``.safetensors``.
+        path (str | Path): A ``.pth`` file of mmengine, mmum or the authors, or ``.safetensors``; a URL is downloaded once, to
+            torch's hub folder.
 
     Returns:
         dict: Its content; weights under ``state_dict`` or ``model``, or the weights themselves. Tensors are on the CPU and
@@ -48,7 +51,7 @@ def read_checkpoint(path):
     Raises:
         InputError: If the file is missing, is no checkpoint, is cut short, or would run code when loaded.
     """
-    path = Path(path).expanduser()
+    path = _downloaded(path) if str(path).startswith(('http://', 'https://')) else Path(path).expanduser()
     if not path.is_file():
         raise InputError(f'the checkpoint {path} does not exist: give the path of a .pth or .safetensors file')
     if path.suffix == '.safetensors':
@@ -73,6 +76,21 @@ def read_checkpoint(path):
     except Exception as error:  # torch raises many kinds for a file that is damaged or something else
         raise InputError(f'{path} is not a checkpoint, or a damaged one ({type(error).__name__}): give a .pth file of '
                          'torch.save or .safetensors') from error
+
+
+def _downloaded(url):
+    """The file of a URL; the first rank downloads it, others where they do not see it then."""
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    for turn in (is_main_process(), True):
+        try:
+            if turn and not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(url, str(path))  # whole or not at all
+        except OSError as error:
+            raise InputError(f'{url} cannot be downloaded to {path} ({error}): download it yourself and give the path of the file'
+                             ) from error
+        barrier()
+    return path
 
 
 def _starts_as_archive(path):

@@ -3,7 +3,7 @@
     python tools/benchmark.py compare --size T --batch 8 --dtype float32       # methods against each other, in one run
     python tools/benchmark.py data                                             # the input pipeline alone
     python tools/benchmark.py scaling --ranks 1 2                              # the same global batch on more ranks
-    python tools/benchmark.py publish                                          # docs/results/*.md into docs/scaling.md
+    python tools/benchmark.py publish                                          # docs/results/*.md into docs/*.md
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64         # hours and memory of a run, worked out
 """
 import re
@@ -48,20 +48,20 @@ def parse_args():
     four.add_argument('--efficiency', type=float, default=0.9, help='of a rank among many (default: 0.9)')
     for command in (one, two, three, four):
         command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
-    commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/scaling.md')
+    commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/*.md')
     return parser.parse_args()
 
 
 def publish():
     """Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` by ``docs/results/NAME.md``."""
     docs = Path(__file__).resolve().parent.parent / 'docs'
-    page = docs / 'scaling.md'
 
     def replace(match):
         return f'<!-- {match[1]} -->\n{(docs / "results" / f"{match[1]}.md").read_text()}<!-- end -->'
 
-    page.write_text(re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, page.read_text(), flags=re.S))
-    print(f'{page}: written')
+    for page in (docs / 'scaling.md', docs / 'reliability.md'):
+        page.write_text(re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, page.read_text(), flags=re.S))
+        print(f'{page}: written')
 
 
 def main():

@@ -148,6 +148,8 @@ def main():
     args = parse_args()
     if args.publish:
         return publish(args.publish)
+    if min(args.seeds) < 0:
+        raise InputError(f'--seeds {min(args.seeds)} should not be negative')
     out, data = Path(args.out), Path(args.data)
     start, data_seconds = time.time(), None
     if not (data / 'annotations' / 'val.json').exists():

@@ -31,6 +31,8 @@ def main():
     for name in ('unlabelled', 'train', 'val', 'size'):
         if getattr(args, name) < 1:
             raise InputError(f'--{name} {getattr(args, name)} should be at least 1')
+    if not 32 <= args.size <= 1024:
+        raise InputError(f'--size {args.size} should be 32 to 1024 pixels')
     if args.seed < 0:
         raise InputError(f'--seed {args.seed} should not be negative')
     out = Path(args.out)
@@ -40,9 +42,13 @@ def main():
     # under another name until it is whole, so that an interrupted one is never taken for it
     partial = out.with_name(f'{out.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
-    counts = write_mini(partial, args.unlabelled, args.train, args.val, args.size, args.seed,
-                        progress=lambda items, name: track(items, f'{name:>10}'))
-    partial.rename(out)
+    try:
+        counts = write_mini(partial, args.unlabelled, args.train, args.val, args.size, args.seed,
+                            progress=lambda items, name: track(items, f'{name:>10}'))
+        partial.rename(out)
+    except OSError as error:
+        raise InputError(f'{out} cannot be written ({error.strerror or error}): give a place with room that you may write to'
+                         ) from error
     print(f'{", ".join(f"{n} {split}" for split, n in counts.items())} images in {out}, {time.time() - start:.0f} s')
 
 

@@ -6,8 +6,6 @@ a pre-training.
 import os
 
 from mmengine.config import DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 import mmum.engine.config as command_line
 from mmum.engine.command import argument_parser, run_command
@@ -60,7 +58,7 @@ def main():
     if args.tta:
         command_line.set_tta(cfg)
     preflight(cfg, splits=('test', ))
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = command_line.build_runner(cfg)
     if args.out:
         add_dump(runner, args.out)
     runner.test()

@@ -5,8 +5,6 @@
 import os
 
 from mmengine.config import DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 import mmum.engine.config as command_line
 from mmum.engine.command import argument_parser, run_command
@@ -57,7 +55,7 @@ def main():
         cfg.load_from = last_good_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
         cfg.resume = cfg.load_from is not None
     preflight(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = command_line.build_runner(cfg)
     runner.train()
     del lock
 

@@ -11,14 +11,13 @@ from mmengine.registry import TRANSFORMS
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import Image
 
+from mmum.datasets.image_file import ORIENTATION, check_mode, check_size
 from mmum.errors import InputError
 
 try:
     import simplejpeg
 except ImportError:  # Pillow decodes everything, in full size
     simplejpeg = None
-
-ORIENTATION = 0x0112  # the EXIF tag
 
 
 @TRANSFORMS.register_module()
@@ -47,7 +46,7 @@ class LoadCropResize(BaseTransform):
         reuse (bool): Keep the last image decoded, for ``RepeatSampler``. Defaults to False.
 
     Raises:
-        InputError: If a file cannot be read as an image, or is cut short.
+        InputError: If a file cannot be read as an image, is cut short, has more than 8 bits, or sides out of 16 to 20000 pixels.
     """
 
     def __init__(self, scale, crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(3 / 4, 4 / 3), reuse=False):
@@ -95,8 +94,7 @@ class LoadCropResize(BaseTransform):
         if simplejpeg is None or data[:2] != b'\xff\xd8' or _rotated(data):
             return None
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if height * width > 2 * Image.MAX_IMAGE_PIXELS:  # Pillow's limit, for Pillow refuses by itself
-            raise InputError(f'{width}x{height} pixels are a decompression bomb')
+        check_size(width, height)
         if colours.upper() not in ('YCBCR', 'GRAY', 'RGB'):
             return None
         box = box or self._draw(height, width)
@@ -106,6 +104,9 @@ class LoadCropResize(BaseTransform):
         return image, factor, box, (height, width)
 
     def _any(self, data):
+        with Image.open(io.BytesIO(data)) as image:  # its header
+            check_size(*image.size)
+            check_mode(image.mode)
         image = mmcv.imfrombytes(data, flag='color', backend='pillow')
         return image, 1, self._draw(*image.shape[:2]), image.shape[:2]
 

@@ -2,7 +2,9 @@
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.registry import TRANSFORMS
+from PIL import Image
 
+from mmum.datasets.image_file import check_mode
 from mmum.errors import InputError
 from mmum.masking import SECONDARY, VISIBLE, check_input_size, sample_mask_map
 
@@ -98,7 +100,7 @@ class LoadWholeImage(LoadImageFromFile):
         **kwargs: Those of ``LoadImageFromFile``; ``imdecode_backend`` defaults to 'pillow' here.
 
     Raises:
-        InputError: If the file cannot be read as an image.
+        InputError: If the file cannot be read as an image, or has more than 8 bits.
     """
 
     def __init__(self, imdecode_backend='pillow', **kwargs):
@@ -106,6 +108,9 @@ class LoadWholeImage(LoadImageFromFile):
 
     def transform(self, results):
         try:
+            if '://' not in results['img_path']:
+                with Image.open(results['img_path']) as image:  # its header
+                    check_mode(image.mode)
             return super().transform(results)
         except Exception as error:  # decoders raise many kinds
             raise InputError(f'{results["img_path"]} cannot be read as an image ({error}): replace the file or remove '

@@ -7,7 +7,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
+from mmum.datasets.image_file import EXTENSIONS
 from mmum.errors import InputError
+from mmum.files import without_it
 
 
 @DATASETS.register_module()
@@ -30,7 +32,7 @@ class UnlabelledImages(CustomDataset):
 
     def __init__(self,
                  data_root,
-                 extensions=('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm'),
+                 extensions=EXTENSIONS,
                  bad_images=None,
                  max_bad_share=0.01,
                  **kwargs):
@@ -69,7 +71,7 @@ class UnlabelledImages(CustomDataset):
         bad = {line.split('\t')[0] for line in known}
         if path in bad:
             return
-        with open(listed, 'a') as file:  # short lines are appended whole
+        with without_it(f'{path} on {listed}'), open(listed, 'a') as file:  # short lines are appended whole
             file.write(f'{path}\t{" ".join(reason.split())}\n')
         bad.add(path)
         print_log(f'{path} is replaced by another image: see {listed}', 'current', logging.WARNING)

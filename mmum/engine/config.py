@@ -6,6 +6,8 @@ import os.path as osp
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
@@ -26,11 +28,17 @@ def load_config(path, options=None):
         Config: The config.
 
     Raises:
-        InputError: If the file does not exist, or an option names a key that cannot be set.
+        InputError: If the file does not exist or is no config, or an option names a key that cannot be set.
     """
     if not osp.isfile(path):
         raise InputError(f'the config {path} does not exist: give one of configs/ or your own .py file')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is Python, and mmengine raises many kinds
+        raise InputError(f'the config {path} cannot be read ({type(error).__name__}: {" ".join(str(error).split())}): it should be '
+                         "a .py file in mmengine's format") from error
+    if not isinstance(cfg.get('model'), dict):
+        raise InputError(f'the config {path} has no model: give one of configs/ or your own')
     if not options:
         return cfg
     before = {key: cfg.get(key) for key in options}
@@ -51,6 +59,20 @@ def load_config(path, options=None):
     if 'pretrained' in options:
         cfg.model.backbone.init_cfg = ConfigDict(type='BackboneCheckpoint', checkpoint=options['pretrained'])
     return cfg
+
+
+def build_runner(cfg):
+    """mmengine's runner of a config, and the model in it.
+
+    Raises:
+        InputError: If the config gives something an argument that it does not have.
+    """
+    try:
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except TypeError as error:
+        if 'unexpected keyword argument' not in str(error):
+            raise
+        raise InputError(f'the config sets what is not there: {str(error).splitlines()[-1]}; look for a misspelt key') from error
 
 
 def _set_everywhere(value, name, new):

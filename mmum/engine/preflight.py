@@ -1,15 +1,17 @@
 """What can be known to be wrong before hours are spent."""
-import json
+import logging
 import os
 from collections import defaultdict
 from pathlib import Path
 
 from mmdet.registry import DATASETS
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 
 from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
 from mmum.errors import InputError, some
 
 
@@ -74,13 +76,9 @@ def _check_coco(dataset, split):
         raise InputError(f'the annotation file {annotation_file} does not exist: {remedy}')
     if not folder.is_dir():
         raise InputError(f'the image folder {folder} does not exist: {remedy}')
-    try:
-        annotations = json.loads(annotation_file.read_text())
-        names = [image['file_name'] for image in annotations['images']]
-        categories = [category['name'] for category in annotations['categories']]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{annotation_file} is not a COCO annotation file ({type(error).__name__}: {error}): it should be '
-                         'JSON with images, annotations and categories') from error
+    annotations = read_coco(annotation_file)
+    names = [image['file_name'] for image in annotations['images']]
+    categories = [category['name'] for category in annotations['categories']]
     if not names:
         raise InputError(f'{annotation_file} lists no images: give an annotation file with images')
     absent = _absent(folder, names)
@@ -93,6 +91,12 @@ def _check_coco(dataset, split):
     if unknown:
         raise InputError(f'the class {some(unknown, 3)} of the config is not among the categories of {annotation_file} '
                          f'({some(categories, 10)}): set metainfo=dict(classes=(...)) of {split}_dataloader.dataset to them')
+    for kind, ids in check_coco(annotations).items():
+        what = f'{annotation_file}: {len(ids)} x {kind} (id {some([str(one) for one in ids], 3)})'
+        if FAULTS[kind] is None:
+            raise InputError(f'{what}: mend the file, tools/check_data.py lists all')
+        if kind.startswith(('box', 'polygon')):
+            print_log(f'{what}, {FAULTS[kind]}', 'current', logging.WARNING)
 
 
 def _absent(folder, names):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 
 from mmum.checkpoints import read_checkpoint
 from mmum.errors import InputError
@@ -18,9 +19,25 @@ except ImportError:  # not on Windows: there two jobs are not told apart
 
 
 def read_files_safely():
-    """Lets mmengine read local checkpoints through :func:`mmum.checkpoints.read_checkpoint`, for everything: ``--resume``,
-    ``load_from``, ``init_cfg``, testing. Its own loader falls back to running what a pickle says."""
-    CheckpointLoader.register_scheme('', loader=lambda filename, map_location=None: read_checkpoint(filename), force=True)
+    """Lets mmengine read checkpoints through :func:`mmum.checkpoints.read_checkpoint`, for everything: ``--resume``,
+    ``load_from``, ``init_cfg``, testing; files, URLs, torchvision:// and open-mmlab://. Its own loader falls back to running
+    what a pickle says."""
+    for prefix in list(CheckpointLoader._schemes):
+        CheckpointLoader.register_scheme(prefix, loader=_read_for_mmengine, force=True)
+
+
+def _read_for_mmengine(filename, map_location=None):
+    scheme, _, name = filename.partition('://')
+    lists = {'torchvision': get_torchvision_models, 'modelzoo': get_torchvision_models,
+             'open-mmlab': get_external_models, 'openmmlab': get_external_models}
+    if name and scheme in lists:
+        urls = lists[scheme]()
+        if name not in urls:
+            raise InputError(f'{filename} is not one of the models of {scheme}://: give one of those, or a file')
+        filename = urls[name]
+    elif name and scheme not in ('http', 'https'):
+        raise InputError(f'{filename} cannot be read safely from {scheme}://: download it, and give the path of the file')
+    return read_checkpoint(filename)
 
 
 def last_good_checkpoint(work_dir):

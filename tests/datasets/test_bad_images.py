@@ -57,6 +57,63 @@ def test_without_a_list_it_is_an_error(folder):
 
 
 def test_a_decompression_bomb_is_refused(folder, monkeypatch):
-    monkeypatch.setattr('mmum.datasets.load_crop_resize.Image.MAX_IMAGE_PIXELS', 500)
+    monkeypatch.setattr('mmum.datasets.image_file.Image.MAX_IMAGE_PIXELS', 500)
     with pytest.raises(InputError, match='40x40 pixels are a decompression bomb'):
         dataset(folder)[0]
+
+
+def files(folder):
+    """Files of every kind: name -> whether a training replaces them."""
+    from PIL import Image
+    random = np.random.RandomState(0)
+    rgb = Image.fromarray(random.randint(0, 255, (64, 80, 3), np.uint8).astype(np.uint8))
+    rgb.save(folder / 'fine.jpg')
+    rgb.save(folder / 'mislabelled.jpg', 'png')
+    rgb.convert('CMYK').save(folder / 'cmyk.jpg')
+    rgb.convert('P').save(folder / 'palette.png')
+    rgb.convert('RGBA').save(folder / 'alpha.png')
+    rgb.convert('L').save(folder / 'grey.jpg')
+    Image.fromarray((random.rand(64, 80) * 60000).astype(np.uint16)).save(folder / 'deep.png')
+    Image.new('RGB', (1, 1)).save(folder / 'pixel.jpg')
+    Image.new('RGB', (30000, 20)).save(folder / 'wide.jpg')
+    (folder / 'empty.jpg').write_bytes(b'')
+    (folder / 'text.jpg').write_text('no image')
+    (folder / 'cut.jpg').write_bytes((folder / 'fine.jpg').read_bytes()[:1500])
+    (folder / 'cut.png').write_bytes((folder / 'palette.png').read_bytes()[:1500])
+    (folder / 'gone.jpg').symlink_to(folder / 'nowhere.jpg')
+    bad = {'deep.png', 'pixel.jpg', 'wide.jpg', 'empty.jpg', 'text.jpg', 'cut.jpg', 'cut.png', 'gone.jpg'}
+    return {path.name: path.name in bad for path in folder.iterdir()}
+
+
+def test_every_kind_of_file_is_read_or_replaced_and_found_beforehand(tmp_path):
+    """What tools/check_data.py says is what a training does."""
+    from mmum.datasets.image_file import inspect_image
+    from mmum.datasets.load_crop_resize import LoadCropResize
+    load = LoadCropResize(32)
+    for name, bad in files(tmp_path).items():
+        path = str(tmp_path / name)
+        fault, _ = inspect_image(path)
+        assert bool(fault) == bad, (name, fault)
+        if bad:
+            with pytest.raises(InputError, match=f'{name} cannot be read'):
+                load({'img_path': path})
+        else:
+            assert load({'img_path': path})['img'].shape == (32, 32, 3)
+    assert inspect_image(tmp_path / 'mislabelled.jpg')[1] == ['is a PNG by its content']
+    assert inspect_image(tmp_path / 'cmyk.jpg')[1] == ['CMYK']
+    assert '30000x20 pixels' in inspect_image(tmp_path / 'wide.jpg')[0]
+    assert 'more than 8 bits' in inspect_image(tmp_path / 'deep.png')[0]
+
+
+@pytest.mark.parametrize('name', ['cmyk.jpg', 'palette.png', 'mislabelled.jpg'])
+def test_unusual_files_keep_their_colours(name, tmp_path):
+    from PIL import Image
+
+    from mmum.datasets.load_crop_resize import LoadCropResize
+    files(tmp_path)
+    flat = Image.new('RGB', (64, 64), (200, 30, 60))
+    flat = flat.convert('P', palette=Image.Palette.ADAPTIVE) if name == 'palette.png' else flat
+    (flat.convert('CMYK') if name == 'cmyk.jpg' else flat).save(tmp_path / name, 'png' if 'jpg' not in name or 'mis' in name
+                                                                else 'jpeg')
+    image = LoadCropResize(32)({'img_path': str(tmp_path / name)})['img']
+    assert np.abs(image.astype(int) - [60, 30, 200]).max() < 8

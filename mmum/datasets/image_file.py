@@ -1,0 +1,59 @@
+"""Which image files can be trained on."""
+import warnings
+from pathlib import Path
+
+from PIL import Image
+
+from mmum.errors import InputError
+
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+MIN_SIDE = 16  # one mask unit
+MAX_SIDE = 20000
+ORIENTATION = 0x0112  # the EXIF tag
+SUFFIXES = dict(JPEG=('.jpg', '.jpeg'), MPO=('.jpg', '.jpeg'), PNG=('.png', ), BMP=('.bmp', ), TIFF=('.tif', '.tiff'),
+                WEBP=('.webp', ), PPM=('.ppm', '.pgm'))
+
+
+def check_size(width, height):
+    """Raises InputError for an image of a few pixels, a strip too long, and a decompression bomb."""
+    if width * height > 2 * Image.MAX_IMAGE_PIXELS:  # Pillow's limit
+        raise InputError(f'{width}x{height} pixels are a decompression bomb')
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
+        raise InputError(f'{width}x{height} pixels: sides should be {MIN_SIDE} to {MAX_SIDE} pixels')
+
+
+def check_mode(mode):
+    """Raises InputError for pixels of more than 8 bits, which Pillow would cut off at white (its modes I, I;16, F)."""
+    if mode[0] in 'IF':
+        raise InputError(f'its pixels have more than 8 bits (mode {mode}): convert it to 8 bits')
+
+
+def inspect_image(path):
+    """Reads all of an image.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        tuple[str | None, list[str]]: Why a pre-training would replace it, or None; and what is unusual about it but is read
+        rightly: a suffix of another format, CMYK or a palette (converted), turned by EXIF.
+    """
+    notes = []
+    try:
+        if not Path(path).stat().st_size:
+            raise InputError('the file is empty')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of a large image that is no bomb yet
+            with Image.open(path) as image:
+                check_size(*image.size)
+                check_mode(image.mode)
+                if Path(path).suffix.lower() not in SUFFIXES.get(image.format, (Path(path).suffix.lower(), )):
+                    notes.append(f'is a {image.format} by its content')
+                if image.mode in ('CMYK', 'P'):
+                    notes.append(dict(CMYK='CMYK', P='palette')[image.mode])
+                if image.getexif().get(ORIENTATION, 1) != 1:
+                    notes.append('turned by EXIF')
+                image.convert('RGB')
+    except Exception as error:  # decoders raise many kinds
+        return ' '.join(str(error).split()).replace(f' {str(path)!r}', '') or type(error).__name__, notes
+    return None, notes

@@ -1,0 +1,110 @@
+"""Every tool against what a user can get wrong: one sentence, no traceback, nothing half written."""
+import os
+import re
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, call_tool
+
+PRETRAIN = ROOT / 'configs/selfsup/um_mae_swin_nano_mini.py'
+DETECT = ROOT / 'configs/detection/mask_rcnn_um_swin_nano_mini.py'
+# tool and arguments -> the sentence; {tmp} has text.pth, text.json, empty/, full/ and locked/ (not to be written to)
+CASES = [
+    ('train.py configs/none.py', r'the config configs/none.py does not exist'),
+    ('train.py {tmp}/text.pth', r'text.pth cannot be read'),
+    ('train.py {tmp}/broken.py', r'broken.py cannot be read .*line 1'),
+    ('train.py {tmp}/empty.py', r'empty.py has no model'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w', r'the image folder data/mini/unlabelled/? does not exist'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/text.pth/run', r'work directory .* cannot be written to'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/none.pth', r'none.pth does not exist'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/text.pth', r'text.pth is not a checkpoint'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --global-batch 100', r'--global-batch 100 is no multiple of'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --global-batch -64', r'--global-batch -64 is no multiple'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options train_dataloader.0=3 data_root={{tmp}}/full',
+     r'holds no images|sets what is not there'),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options model.backbone.archh=tiny',
+     r"sets what is not there: .*unexpected keyword argument 'archh'"),
+    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options train_pipeline.99.type=X', r'--cfg-options .* does not fit'),
+    (f'train.py {DETECT} --work-dir {{tmp}}/w --cfg-options pretrained={{tmp}}/none.pth', r'none.pth does not exist'),
+    (f'train.py {DETECT} --work-dir {{tmp}}/w --cfg-options data_root={{tmp}}/empty',
+     r'annotation file .*empty/annotations/train.json does not exist'),
+    (f'test.py {PRETRAIN} {{tmp}}/none.pth', r'none.pth does not exist'),
+    (f'test.py {PRETRAIN} {{tmp}}/text.pth --out x.json', r'--out x.json should end in .pkl'),
+    (f'test.py {PRETRAIN} {{tmp}}/weights.pth --show', r'--show is for detectors'),
+    (f'test.py {PRETRAIN} {{tmp}}/weights.pth --tta', r'--tta is for detectors'),
+    ('convert.py {tmp}/none.pth {tmp}/out.pth --to mmdet', r'none.pth does not exist'),
+    ('convert.py {tmp}/text.pth {tmp}/out.pth --to mmdet', r'text.pth is not a checkpoint'),
+    ('convert.py {tmp}/weights.pth {tmp}/out.pth --to mmdet', r'weights.pth'),
+    ('prepare_data.py mini --out {tmp}/full', r'full exists and is not empty'),
+    ('prepare_data.py mini --out {tmp}/text.pth', r'text.pth exists and is not empty'),
+    ('prepare_data.py mini --out {tmp}/text.pth/mini', r'text.pth/mini.* cannot be written'),
+    ('prepare_data.py mini --out {tmp}/out.pth --val 0', r'--val 0 should be at least 1'),
+    ('prepare_data.py mini --out {tmp}/out.pth --seed -1', r'--seed -1 should not be negative'),
+    ('prepare_data.py mini --out {tmp}/out.pth --size 8', r'--size 8 should be 32 to 1024'),
+    ('prepare_data.py mini --out {tmp}/out.pth --size 100000', r'--size 100000 should be 32 to 1024'),
+    ('benchmark.py compare --batch 0', r'--batch 0 should be positive'),
+    ('benchmark.py compare --image-size 100', r'--image-size 100 should be a multiple of 64'),
+    ('benchmark.py compare --out x.txt', r'--out x.txt should end in .json'),
+    ('benchmark.py data --model {tmp}/text.json', r'text.json is no result file'),
+    ('benchmark.py scaling --ranks 0', r'--ranks 0 should be positive'),
+    ('benchmark.py scaling --ranks 1000', r'--ranks 1000: '),
+    ('benchmark.py predict --model {tmp}/none.json', r'none.json is no result file'),
+    ('check_data.py {tmp}/none', r'none does not exist'),
+    ('check_data.py {tmp}/empty', r'empty holds no images'),
+    ('check_data.py {tmp}/text.json', r'text.json is not a COCO annotation file'),
+    ('check_data.py {tmp}/empty --workers 0', r'--workers 0 should be at least 1'),
+    ('check_data.py {tmp}/empty --images {tmp}/none', r'none does not exist'),
+    ('soak.py --minutes 0', r'--minutes 0 should be at least 1'),
+    ('soak.py --work-dir {tmp}/full', r'full exists and is not empty'),
+    ('soak.py --out x.txt', r'--out x.txt should end in .json'),
+    ('demo.py --seeds -1', r'--seeds -1 should not be negative'),
+]
+
+
+@pytest.fixture
+def places(tmp_path):
+    (tmp_path / 'text.pth').write_text('no checkpoint')
+    (tmp_path / 'text.json').write_text('[1, 2')
+    (tmp_path / 'broken.py').write_text('model = dict(\n')
+    torch.save(dict(state_dict={'a.b': torch.zeros(1)}), tmp_path / 'weights.pth')
+    (tmp_path / 'empty.py').write_text('')
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'file').write_text('')
+    return tmp_path
+
+
+@pytest.mark.parametrize('line, sentence', CASES, ids=[line for line, _ in CASES])
+def test_one_sentence(line, sentence, places, monkeypatch):
+    monkeypatch.chdir(places)
+    before = {path for path in places.rglob('*')}
+    code, output = call_tool(*('tools/' + line.format(tmp=places)).split())
+    assert code == 2, output[-2000:]
+    last = output.strip().splitlines()[-1]
+    assert last.startswith('error: ') and re.search(sentence, last), last
+    assert 'Traceback' not in output and len(last) < 600
+    new = {path for path in places.rglob('*')} - before
+    assert not [path for path in new if path.suffix in ('.pth', '.partial') and path.name != '.lock'], new
+
+
+@pytest.mark.parametrize('tool', sorted(path.name for path in (ROOT / 'tools').glob('*.py')))
+@pytest.mark.parametrize('arguments', [['--no-such-option'], ['--work-dir'], ['a', 'b', 'c', 'd']])
+def test_arguments_that_are_none(tool, arguments):
+    """argparse's own sentence."""
+    code, output = call_tool(f'tools/{tool}', *arguments)
+    assert code == 2 and 'error: ' in output.splitlines()[-1] and 'Traceback' not in output
+
+
+@pytest.mark.parametrize('tool', sorted(path.name for path in (ROOT / 'tools').glob('*.py')))
+def test_help(tool):
+    code, output = call_tool(f'tools/{tool}', '--help')
+    assert code == 0 and 'usage: ' in output and f'tools/{tool}' in output  # an example in the docstring
+    assert any(line.startswith(f'    python tools/{tool}') for line in (ROOT / 'tools' / tool).read_text().splitlines())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
+def test_a_read_only_place(places):
+    (places / 'locked').mkdir(mode=0o500)
+    code, output = call_tool('tools/prepare_data.py', 'mini', '--out', places / 'locked' / 'mini', '--val', 1)
+    assert code == 2 and 'cannot be written' in output.splitlines()[-1]
