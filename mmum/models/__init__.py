@@ -1,3 +1,4 @@
+from .global_attention import GlobalAttentionFPN
 from .knn import KNNClassifier
 from .mask_tta import MaskTTAModel
 from .mean_pool_norm import MeanPoolNorm
@@ -10,5 +11,6 @@ from .um_swin import UMSwin
 from .um_vit import UMViT
 
 __all__ = [
-    'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMStockSwin', 'UMSwin', 'UMViT'
+    'GlobalAttentionFPN', 'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMStockSwin',
+    'UMSwin', 'UMViT'
 ]

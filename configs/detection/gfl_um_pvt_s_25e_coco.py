@@ -1,0 +1,9 @@
+# GFL with UM-MAE PVT-S on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran it.
+#
+#   bash tools/dist_train.sh configs/detection/gfl_um_pvt_s_25e_coco.py 8 --amp \
+#       --cfg-options pretrained=work_dirs/um_mae_pvt_s/epoch_200.pth data_root=data/coco/
+#
+# Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors only; nothing was measured here.
+# Parameters, GFLOPs and memory: docs/detectors.md.
+_base_ = './gfl_um_swin_t_25e_coco.py'
+model = dict(backbone=dict(_delete_=True, **_base_.um_pvt_s), neck=dict(in_channels=[64, 128, 320, 512]))
