@@ -3,13 +3,14 @@
     python tools/benchmark.py compare --size T --batch 8 --dtype float32       # methods against each other, in one run
     python tools/benchmark.py data                                             # the input pipeline alone
     python tools/benchmark.py scaling --ranks 1 2                              # the same global batch on more ranks
+    python tools/benchmark.py detectors                                        # parameters, FLOPs, memory of detectors
     python tools/benchmark.py publish                                          # docs/results/*.md into docs/*.md
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64         # hours and memory of a run, worked out
 """
 import re
 from pathlib import Path
 
-from mmum.benchmark import compare, data, predict, scaling
+from mmum.benchmark import compare, data, detectors, predict, scaling
 from mmum.benchmark.report import provenance, write_result
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -46,7 +47,11 @@ def parse_args():
     four.add_argument('--memory', type=float, default=80, metavar='GB', help='of one GPU (default: 80)')
     four.add_argument('--teraflops', type=float, help='what one GPU sustains (default: what compare measured)')
     four.add_argument('--efficiency', type=float, default=0.9, help='of a rank among many (default: 0.9)')
-    for command in (one, two, three, four):
+    five = commands.add_parser('detectors', help='parameters, FLOPs and memory of detectors at full size')
+    five.add_argument('--configs', nargs='+', default=[], metavar='CONFIG', help='(default: all on COCO)')
+    five.add_argument('--height', type=int, default=800, help='of the image in pixels (default: 800)')
+    five.add_argument('--width', type=int, default=1280, help='of the image in pixels (default: 1280)')
+    for command in (one, two, three, four, five):
         command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
     commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/*.md')
     return parser.parse_args()
@@ -59,7 +64,7 @@ def publish():
     def replace(match):
         return f'<!-- {match[1]} -->\n{(docs / "results" / f"{match[1]}.md").read_text()}<!-- end -->'
 
-    for page in (docs / 'scaling.md', docs / 'reliability.md'):
+    for page in (docs / 'scaling.md', docs / 'reliability.md', docs / 'detectors.md'):
         page.write_text(re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, page.read_text(), flags=re.S))
         print(f'{page}: written')
 
@@ -89,6 +94,9 @@ def main():
     elif args.command == 'predict':
         found = predict.predict(args.model, args.ranks, args.images, args.epochs, args.memory, args.teraflops, args.efficiency)
         make_table = predict.table
+    elif args.command == 'detectors':
+        found = detectors.measure([Path(path) for path in args.configs] or detectors.configs(), (args.height, args.width), report)
+        make_table = detectors.table
     else:
         found = scaling.measure(args.ranks, args.strategies, args.size, args.batch, args.steps, report)
         make_table = scaling.table

@@ -6,4 +6,5 @@
 # Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors only; nothing was measured here.
 # Parameters, GFLOPs and memory: docs/detectors.md.
 _base_ = './gfl_um_swin_t_25e_coco.py'
-model = dict(backbone=dict(_delete_=True, **_base_.um_pvt_s), neck=dict(in_channels=[64, 128, 320, 512]))
+model = dict(
+    backbone={**_base_.um_pvt_s, 'out_indices': (1, 2, 3), '_delete_': True}, neck=dict(in_channels=[128, 320, 512]))

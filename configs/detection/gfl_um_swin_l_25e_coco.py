@@ -8,4 +8,4 @@
 _base_ = './gfl_um_swin_t_25e_coco.py'
 model = dict(
     backbone=dict(arch='large', pos_mlp_dims=64, drop_path_rate=0.2, with_cp=True),
-    neck=dict(in_channels=[192, 192 * 2, 192 * 4, 192 * 8]))
+    neck=dict(in_channels=[192 * 2, 192 * 4, 192 * 8]))

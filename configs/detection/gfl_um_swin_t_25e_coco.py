@@ -8,7 +8,10 @@
 # Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors; nothing was measured here.
 # Parameters, GFLOPs and memory: docs/detectors.md.
 _base_ = ['mmdet::gfl/gfl_r50_fpn_1x_coco.py', '../_base_/detection_runtime.py']
-model = dict(backbone=dict(_delete_=True, **_base_.um_swin_t), neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
+# the first stage is not used
+model = dict(
+    backbone={**_base_.um_swin_t, 'out_indices': (1, 2, 3), '_delete_': True},
+    neck=dict(in_channels=[96 * 2, 96 * 4, 96 * 8], start_level=0))
 
 train_pipeline = [
     dict(type='LoadWholeImage'),

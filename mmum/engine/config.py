@@ -81,7 +81,7 @@ def _set_everywhere(value, name, new):
         for key in value:
             if key == name:
                 value[key] = new
-            else:
+            elif key != 'semantic_head':  # of HTC: its classes are those of the stuff maps
                 _set_everywhere(value[key], name, new)
     elif isinstance(value, (list, tuple)):
         for item in value:

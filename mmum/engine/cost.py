@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @contextmanager
-def _kept(parameters):
+def kept(parameters):
     """Collects the storages that the forward keeps for the backward, parameters left out: a dict pointer -> bytes."""
     own = {p.untyped_storage().data_ptr() for p in parameters}
     storages, alive = {}, []  # alive: so that no pointer is given out twice
@@ -44,7 +44,7 @@ def training_cost(model, inputs, data_samples):
         loss().backward()
     model.zero_grad()
     buffers = [b for b in model.buffers() if b.numel()]
-    with _kept([*model.parameters(), *buffers, inputs]) as storages:
+    with kept([*model.parameters(), *buffers, inputs]) as storages:
         value = loss()
     del value
     n = len(inputs)

@@ -1,0 +1,83 @@
+"""Parameters, FLOPs and memory of detectors at full size."""
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
+from mmengine.registry import init_default_scope
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmum.benchmark.report import caption_of, markdown_table
+from mmum.engine.config import load_config
+from mmum.engine.cost import kept
+
+# Of the Swin paper (arXiv 2103.14030, tables 2 and 3), at 1280x800: millions of parameters, 10^9 multiply-adds (its "FLOPs")
+PAPER = dict(mask_rcnn_swin_t=(48, 264), cascade_mask_rcnn_swin_t=(86, 745), cascade_mask_rcnn_swin_b=(145, 982),
+             htcpp_swin_l=(284, 1470))
+
+
+def of_the_paper(name):
+    """What the Swin paper prints for this head and backbone, or None; UM-MAE's Swin has position MLPs instead of tables."""
+    return next((numbers for key, numbers in PAPER.items() if name.replace('_um_', '_').startswith(f'{key}_')), None)
+
+
+def measure(paths, side, report):
+    """Counts detectors.
+
+    Args:
+        paths (Sequence[Path]): Configs.
+        side (tuple[int, int]): Height and width of the image, in pixels.
+        report (Callable): Gets lines of progress.
+
+    Returns:
+        dict: ``detectors``: for each config ``parameters``, ``gflop`` of one inference (attention on its math backend; operators
+        of mmcv, such as RoIAlign and NMS, are not counted), and ``kept_mb``, what one image of training keeps for the backward in
+        float32.
+    """
+    init_default_scope('mmdet')
+    found = {}
+    for path in paths:
+        cfg = load_config(str(path))
+        torch.manual_seed(0)
+        model = MODELS.build(cfg.model)
+        parameters = sum(p.numel() for p in model.parameters())
+        semantic = 'semantic_head' in cfg.model.get('roi_head', {})
+        batch = demo_mm_inputs(1, [(3, *side)], num_classes=80, num_items=[8], with_mask=True, with_semantic=semantic,
+                               sem_seg_output_strides=8)
+        data = model.data_preprocessor(batch, True)
+        model.eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            model(data['inputs'], data['data_samples'], mode='tensor')
+        model.train()
+        with kept([*model.parameters(), *model.buffers(), data['inputs']]) as storages:
+            loss, _ = model.parse_losses(model(data['inputs'], data['data_samples'], mode='loss'))
+        del loss
+        found[path.stem] = dict(parameters=parameters, gmac=counter.get_total_flops() / 2e9,
+                                kept_mb=sum(storages.values()) / 1e6, paper=of_the_paper(path.stem))
+        report(f'{path.stem}: {parameters / 1e6:.0f} M parameters, {found[path.stem]["gmac"]:.0f} GMAC, '
+               f'{found[path.stem]["kept_mb"]:.0f} MB')
+    return dict(settings=dict(side=list(side)), detectors=found)
+
+
+def table(result):
+    """The result as Markdown."""
+    height, width = result['settings']['side']
+    rows = []
+    for name, one in result['detectors'].items():
+        paper = f'{one["paper"][0]} / {one["paper"][1]}' if one['paper'] else '-'
+        # weights, gradients and two moments in float32
+        state = 16 * one['parameters'] / 1e6
+        rows.append([f'`{name}`', f'{one["parameters"] / 1e6:.1f}', f'{one["gmac"]:.0f}', paper,
+                     f'{(state + one["kept_mb"]) / 1e3:.1f}'])
+    head = ['config', 'M parameters', 'GMAC', "the Swin paper's M / GMAC", 'GB of training, estimated']
+    caption = (f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the Swin paper calls FLOPs) of one '
+               "inference are exact counts, without mmcv's operators such as RoIAlign. Memory is an estimate: weights, gradients and "
+               'moments, and what one image keeps for the backward, all in float32; --amp nearly halves the latter.')
+    return markdown_table(head, rows, caption)
+
+
+def configs():
+    """All detectors on COCO; those of Mask R-CNN with 3x are the models of 1x."""
+    folder = Path(__file__).resolve().parents[2] / 'configs' / 'detection'
+    return sorted(path for path in folder.glob('*_coco.py') if not path.match('mask_rcnn_*_3x_coco.py'))

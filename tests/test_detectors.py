@@ -1,0 +1,152 @@
+"""Every detector, smaller but through its own config: two training steps, and box and mask AP."""
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+
+from mmum.engine.config import load_config
+from tests.conftest import ROOT
+from tests.test_configs import SMALLER
+
+DETECTORS = sorted(path for path in (ROOT / 'configs' / 'detection').glob('*.py') if 'tta' not in path.stem)
+SMALL_SIDES = dict(
+    Resize=dict(scale=(128, 128)), RandomResize=dict(scale=[(128, 96), (128, 128)], ratio_range=None),
+    RandomChoiceResize=dict(scales=[(96, 128), (128, 128)]), RandomCrop=dict(crop_size=(96, 96)))
+WIDTHS = {'in_channels': {256: 64}, 'out_channels': {256: 64}, 'feat_channels': {256: 64}, 'conv_out_channels': {256: 64},
+          'fc_out_channels': {1024: 64}, 'num_heads': {24: 4, 48: 4}}
+
+
+def reduce(value):
+    """Smaller images and widths, everywhere in a config."""
+    if isinstance(value, dict):
+        value.update({k: v for k, v in SMALL_SIDES.get(value.get('type'), {}).items() if k in value or k != 'ratio_range'})
+        for key, one in value.items():
+            if isinstance(one, int):
+                value[key] = WIDTHS.get(key, {}).get(one, one)
+            else:
+                reduce(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            reduce(one)
+
+
+@pytest.fixture(scope='module')
+def coco(mini):
+    """The mini set with stuff maps."""
+    (mini / 'stuff').mkdir(exist_ok=True)
+    for path in (mini / 'train').glob('*.jpg'):
+        cv2.imwrite(str(mini / 'stuff' / f'{path.stem}.png'), np.random.RandomState(0).randint(0, 183, (128, 128), np.uint8))
+    return mini
+
+
+def small_config(path, coco):
+    cfg = load_config(str(path), dict(data_root=f'{coco}/', num_classes=10))
+    backbone = cfg.model.backbone
+    backbone.update(SMALLER[backbone.type])
+    if backbone.type == 'UMPVT':
+        backbone.pop('window_size', None)
+    cfg.model.neck.in_channels = [16, 32, 64, 128][-len(backbone.out_indices):]
+    for part in (cfg.model.neck, cfg.model.get('rpn_head'), cfg.model.get('roi_head'), cfg.model.get('bbox_head')):
+        reduce(part)
+    for loader, split in ((cfg.train_dataloader, 'train'), (cfg.test_dataloader, 'val')):
+        dataset = loader.dataset
+        reduce(dataset.pipeline)
+        seg = dict(seg='stuff/') if 'seg' in dataset.data_prefix else {}
+        dataset.update(ann_file=f'annotations/{split}.json', data_prefix=dict(img=f'{split}/', **seg),
+                       metainfo=dict(classes=tuple('0123456789')))
+    cfg.test_evaluator.ann_file = f'{coco}/annotations/val.json'
+    return cfg
+
+
+@pytest.mark.parametrize('path', DETECTORS, ids=lambda path: path.stem)
+def test_two_steps_and_an_evaluation(path, coco):
+    from mmdet.registry import DATASETS, METRICS, MODELS
+    init_default_scope('mmdet')
+    cfg = small_config(path, coco)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.train()
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    batch = model.data_preprocessor(pseudo_collate([dataset[i] for i in range(2)]), True)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-3)
+    losses = []
+    for _ in range(2):
+        torch.manual_seed(0)  # which boxes are sampled
+        loss, parts = model.parse_losses(model(**batch, mode='loss'))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    # the targets of GFL are the quality of its own boxes: its loss may grow at first
+    assert np.isfinite(losses).all() and (losses[1] < losses[0] or cfg.model.type == 'GFL')
+    without = [name for name, p in model.backbone.named_parameters() if p.requires_grad and p.grad is None]
+    assert not [name for name in without if 'secondary_token' not in name and 'mask_token' not in name]
+    kinds = {'loss_mask' in key.rpartition('.')[2] for key in parts}
+    masks = True in kinds
+    assert masks == ('gfl' not in path.stem) and ('loss_semantic_seg' in parts) == ('semantic_head' in cfg.model.get('roi_head', {}))
+    model.eval()
+    cfg.test_evaluator.pop('backend_args', None)
+    metric = METRICS.build(cfg.test_evaluator)
+    validation = DATASETS.build(cfg.test_dataloader.dataset)
+    metric.dataset_meta = validation.metainfo
+    with torch.no_grad():
+        for i in range(2):
+            samples = model.test_step(pseudo_collate([validation[i]]))
+            metric.process({}, [sample.to_dict() for sample in samples])
+    found = metric.evaluate(2)
+    assert 0 <= found['coco/bbox_mAP'] <= 1 and ('coco/segm_mAP' in found) == masks
+
+
+def test_the_papers_htc():
+    """HTC++ as the Swin paper has it."""
+    cfg = load_config(str(ROOT / 'configs' / 'detection' / 'htcpp_um_swin_l_6x_coco.py'))
+    assert cfg.model.type == 'HybridTaskCascade' and cfg.model.backbone.drop_path_rate == 0.2
+    assert cfg.train_cfg.max_epochs == 72 and cfg.param_scheduler[1].milestones == [63, 69]
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW' and cfg.optim_wrapper.optimizer.lr == 1e-4
+    assert 'momentum' not in cfg.optim_wrapper.optimizer
+    kinds = [t.type for t in cfg.train_dataloader.dataset.pipeline]
+    assert kinds == ['LoadWholeImage', 'LoadAnnotations', 'SafeInstaBoost', 'RandomResize', 'RandomFlip', 'PackDetInputs']
+    assert cfg.train_dataloader.dataset.pipeline[3].scale == [(1600, 400), (1600, 1400)]
+    assert cfg.model.test_cfg.rcnn.nms.type == 'soft_nms' and cfg.model.neck.type == 'GlobalAttentionFPN'
+    assert cfg.model.roi_head.semantic_head.num_classes == 183 and cfg.model.backbone.with_cp
+
+
+@pytest.mark.parametrize('size, side, other', [((400, 600), 400, 600), ((640, 480), 533, 400)])
+def test_scales_of_htcpp(size, side, other):
+    """The short side is 400 to 1400 and the long one at most 1600."""
+    from mmdet.registry import TRANSFORMS
+    init_default_scope('mmdet')
+    cfg = load_config(str(ROOT / 'configs' / 'detection' / 'htcpp_um_swin_t_6x_coco.py'))
+    resize = TRANSFORMS.build(cfg.train_pipeline[3])
+    short = []
+    for _ in range(200):
+        shape = resize(dict(img=np.zeros((*size, 3), np.uint8)))['img_shape']
+        assert min(shape) <= 1400 and max(shape) <= 1600
+        short.append(min(shape))
+    assert min(short) >= 400 and min(short) < 480 and max(short) > 950
+
+
+def test_global_attention_begins_as_it_was():
+    from mmum.models.global_attention import GlobalAttention, GlobalAttentionFPN
+    layer = GlobalAttention(64)
+    layer.init_weights()
+    x = torch.randn(2, 64, 5, 7)
+    assert torch.equal(layer(x), x)
+    torch.nn.init.normal_(layer.attn.proj.weight)
+    assert not torch.allclose(layer(x), x)
+    # every token sees all others, in any order
+    order = torch.randperm(35)
+    shuffled = x.flatten(2)[..., order].view_as(x)
+    torch.testing.assert_close(layer(shuffled), layer(x).flatten(2)[..., order].view_as(x))
+    reference = torch.nn.MultiheadAttention(64, 2, batch_first=True)
+    reference.in_proj_weight, reference.in_proj_bias = layer.attn.qkv.weight, layer.attn.qkv.bias
+    reference.out_proj = layer.attn.proj
+    tokens = layer.norm(x.flatten(2).transpose(1, 2))
+    expected = x + reference(tokens, tokens, tokens)[0].transpose(1, 2).view_as(x)
+    torch.testing.assert_close(layer(x), expected)
+    neck = GlobalAttentionFPN([16, 32, 64, 128], out_channels=32, num_outs=5)
+    neck.init_weights()
+    outs = neck([torch.randn(1, 16 * 2**i, 32 // 2**i, 32 // 2**i) for i in range(4)])
+    assert [tuple(out.shape[1:]) for out in outs] == [(32, side, side) for side in (32, 16, 8, 4, 2)]
