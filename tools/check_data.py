@@ -9,13 +9,10 @@ import json
 import os
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from rich.progress import track
-
 from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
-from mmum.datasets.image_file import EXTENSIONS, inspect_image
+from mmum.datasets.image_file import EXTENSIONS, inspect_all
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError, some
 from mmum.files import write_whole
@@ -28,15 +25,6 @@ def parse_args():
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a CPU core)')
     parser.add_argument('--out', metavar='FILE.json', help='write everything that was found')
     return parser.parse_args()
-
-
-def inspect_all(paths, workers):
-    """Faults and notes of image files: two dicts of path -> text."""
-    with ProcessPoolExecutor(workers) as pool:
-        results = pool.map(inspect_image, paths, chunksize=16)
-        results = list(track(results, f'{len(paths)} images', total=len(paths)))
-    faults = {path: fault for path, (fault, _) in zip(paths, results) if fault}
-    return faults, {path: ', '.join(notes) for path, (_, notes) in zip(paths, results) if notes}
 
 
 def images_of(folder):

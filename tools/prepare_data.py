@@ -1,13 +1,18 @@
-"""Prepares data.
+"""Writes the mini data set, or looks over a copy of COCO or ImageNet that you have and says what is missing.
 
     python tools/prepare_data.py mini --out data/mini
+    python tools/prepare_data.py coco data/coco
+    python tools/prepare_data.py imagenet data/imagenet
 """
+import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
 from rich.progress import track
 
+from mmum.datasets.look_over import look_over_coco, look_over_imagenet
 from mmum.datasets.mini import write_mini
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -23,11 +28,36 @@ def parse_args():
     mini.add_argument('--val', type=int, default=200, help='labelled validation images (default: 200)')
     mini.add_argument('--size', type=int, default=128, help='side of the images in pixels (default: 128)')
     mini.add_argument('--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)')
+    for name, layout in (('coco', 'annotations/, train2017/, val2017/, stuffthingmaps/'), ('imagenet', 'train/CLASS/, val/CLASS/')):
+        command = commands.add_parser(name, help=f'look over a copy: {layout}')
+        command.add_argument('root', help=f'the folder with {layout}')
+        command.add_argument('--read', action='store_true', help='read every image too, on all cores: takes long')
     return parser.parse_args()
+
+
+def look_over(args):
+    """Says what is there and what is missing, and the line for configs; exit code 1 where something is."""
+    root = Path(args.root)
+    if not root.is_dir():
+        raise InputError(f'the folder {root} does not exist: give the one that holds your copy')
+    look = look_over_coco if args.command == 'coco' else look_over_imagenet
+    wrong, there, line = look(root, os.cpu_count() if args.read else 0)
+    for text in there:
+        print(text)
+    for text in wrong[:50]:
+        print(f'MISSING OR WRONG: {text}')
+    if wrong[50:]:
+        print(f'... and {len(wrong) - 50} more')
+    print(f'for configs: --cfg-options {line}')
+    if args.command == 'imagenet':
+        print(f'for pre-training: --cfg-options data_root={root}/train')
+    sys.exit(1 if wrong else 0)
 
 
 def main():
     args = parse_args()
+    if args.command != 'mini':
+        return look_over(args)
     for name in ('unlabelled', 'train', 'val', 'size'):
         if getattr(args, name) < 1:
             raise InputError(f'--{name} {getattr(args, name)} should be at least 1')

@@ -20,6 +20,8 @@ def parse_args():
                         help='continue from this checkpoint, or without one from the last in the work directory')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--compile', action='store_true', help='torch.compile of the blocks: slow first steps, then faster')
+    parser.add_argument('--ema', type=float, nargs='?', const=2e-4, metavar='SHARE',
+                        help='average the weights over steps, with this share of the new ones (default: 0.0002)')
     parser.add_argument('--global-batch', type=int, metavar='N',
                         help='accumulate steps to a batch of N images on any number of GPUs (the paper: 4096)')
     parser.add_argument('--auto-scale-lr', action='store_true',
@@ -45,6 +47,8 @@ def main():
         command_line.set_amp(cfg)
     if args.compile:
         command_line.set_compile(cfg)
+    if args.ema is not None:
+        command_line.set_ema(cfg, args.ema)
     if args.global_batch is not None:
         command_line.set_global_batch(cfg, args.global_batch)
     if args.auto_scale_lr:

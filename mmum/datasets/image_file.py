@@ -1,8 +1,10 @@
 """Which image files can be trained on."""
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from PIL import Image
+from rich.progress import track
 
 from mmum.errors import InputError
 
@@ -57,3 +59,19 @@ def inspect_image(path):
     except Exception as error:  # decoders raise many kinds
         return ' '.join(str(error).split()).replace(f' {str(path)!r}', '') or type(error).__name__, notes
     return None, notes
+
+
+def inspect_all(paths, workers):
+    """Reads many images, with a progress bar.
+
+    Args:
+        paths (Sequence[str]): The files.
+        workers (int): Processes.
+
+    Returns:
+        tuple[dict, dict]: Path -> fault, and path -> what is unusual.
+    """
+    with ProcessPoolExecutor(workers) as pool:
+        results = list(track(pool.map(inspect_image, paths, chunksize=16), f'{len(paths)} images', total=len(paths)))
+    faults = {path: fault for path, (fault, _) in zip(paths, results) if fault}
+    return faults, {path: ', '.join(notes) for path, (_, notes) in zip(paths, results) if notes}

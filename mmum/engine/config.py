@@ -225,6 +225,18 @@ def set_compile(cfg):
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CompileBlocksHook')]
 
 
+def set_ema(cfg, momentum):
+    """Tests, and saves for testing, an exponential moving average of the weights.
+
+    Raises:
+        InputError: If the momentum is not between 0 and 1.
+    """
+    if not 0 < momentum < 1:
+        raise InputError(f'--ema {momentum} should lie between 0 and 1: the share of the new weights')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(
+        type='EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True, priority=49)]
+
+
 def set_global_batch(cfg, images):
     """Accumulates as many steps as make a global batch on the ranks that there are, and prints the arithmetic.
 

@@ -81,6 +81,7 @@ def _check_coco(dataset, split):
     categories = [category['name'] for category in annotations['categories']]
     if not names:
         raise InputError(f'{annotation_file} lists no images: give an annotation file with images')
+    _check_stuff_maps(dataset, root, names, split)
     absent = _absent(folder, names)
     if absent:
         raise InputError(f'{annotation_file} names {len(absent)} files that are not in {folder}, first {some(absent, 3)}: '
@@ -97,6 +98,18 @@ def _check_coco(dataset, split):
             raise InputError(f'{what}: mend the file, tools/check_data.py lists all')
         if kind.startswith(('box', 'polygon')):
             print_log(f'{what}, {FAULTS[kind]}', 'current', logging.WARNING)
+
+
+def _check_stuff_maps(dataset, root, names, split):
+    """The stuff maps of HTC, where the pipeline loads them."""
+    if not any(transform.get('with_seg') for transform in dataset.get('pipeline', ())):
+        return
+    folder = Path(root, (dataset.get('data_prefix') or {}).get('seg', ''))
+    maps = [str(Path(name).with_suffix('.png')) for name in names]
+    absent = _absent(folder, maps)
+    if absent:
+        raise InputError(f'{len(absent)} stuff maps are not in {folder}, first {some(absent, 3)}: unpack stuffthingmaps there, '
+                         f'set data_prefix.seg of {split}_dataloader.dataset, or take a config without_semantic')
 
 
 def _absent(folder, names):
