@@ -87,8 +87,8 @@ def _downloaded(url):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 torch.hub.download_url_to_file(url, str(path))  # whole or not at all
         except OSError as error:
-            raise InputError(f'{url} cannot be downloaded to {path} ({error}): download it yourself and give the path of the file'
-                             ) from error
+            raise InputError(f'{url} cannot be downloaded to {path} ({error}): download it yourself, and give the path of '
+                             'the file') from error
         barrier()
     return path
 

@@ -7,7 +7,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmum.engine.config import load_config
-from tests.conftest import ROOT
+from tests.conftest import ROOT, golden
 from tests.test_configs import SMALLER
 
 DETECTORS = sorted(path for path in (ROOT / 'configs' / 'detection').glob('*.py') if 'tta' not in path.stem)
@@ -85,7 +85,8 @@ def test_two_steps_and_an_evaluation(path, coco):
     assert not [name for name in without if 'secondary_token' not in name and 'mask_token' not in name]
     kinds = {'loss_mask' in key.rpartition('.')[2] for key in parts}
     masks = True in kinds
-    assert masks == ('gfl' not in path.stem) and ('loss_semantic_seg' in parts) == ('semantic_head' in cfg.model.get('roi_head', {}))
+    assert masks == ('gfl' not in path.stem)
+    assert ('loss_semantic_seg' in parts) == ('semantic_head' in cfg.model.get('roi_head', {}))
     model.eval()
     cfg.test_evaluator.pop('backend_args', None)
     metric = METRICS.build(cfg.test_evaluator)
@@ -97,6 +98,36 @@ def test_two_steps_and_an_evaluation(path, coco):
             metric.process({}, [sample.to_dict() for sample in samples])
     found = metric.evaluate(2)
     assert 0 <= found['coco/bbox_mAP'] <= 1 and ('coco/segm_mAP' in found) == masks
+
+
+@pytest.mark.parametrize('path', [path for path in DETECTORS if '_um_' in path.stem and 'nano' not in path.stem],
+                         ids=lambda path: path.stem)
+def test_the_authors_files_start_it(path, tmp_path):
+    """A checkpoint in their names: every key of the encoder is used, and nothing else is wanting but the new norms."""
+    from mmdet.registry import MODELS
+
+    from mmum.checkpoints import load_backbone
+    from mmum.official import from_official
+    cfg = load_config(str(path))
+    kind = 'pvt' if cfg.model.backbone.type == 'UMPVT' else 'swin'
+    numbers = golden(f'um_mae_{kind}')
+    weights = {key.removeprefix('weight.'): value for key, value in numbers.items() if key.startswith('weight.')}
+    arch = dict(embed_dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratios=(4, 4, 4, 4))
+    arch = arch if kind == 'pvt' else dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
+    cfg.model.backbone.update(arch=arch, init_cfg=None)
+    if kind == 'swin':
+        cfg.model.backbone.pos_mlp_dims = 8
+    backbone = MODELS.build(cfg.model.backbone)
+    report = load_backbone(backbone, weights)
+    ours = {key.removeprefix('backbone.'): value for key, value in from_official(weights).items()
+            if key.startswith('backbone.')}
+    state = backbone.state_dict()
+    last = {'norm3.weight', 'norm3.bias'} - set(state)
+    assert set(ours) - last <= set(state) and all(torch.equal(state[key], ours[key]) for key in set(ours) - last)
+    new = report.splitlines()[2]
+    assert 'new: ' in new and 'stages' not in new and 'patch' not in new
+    unused = report.splitlines()[3]
+    assert 'backbone' not in unused and 'stages' not in unused and 'neck' in unused
 
 
 def test_the_papers_htc():

@@ -9,22 +9,32 @@ from tests.conftest import ROOT
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
-def test_tables_are_those_of_the_result_files():
-    page = (ROOT / 'docs' / 'scaling.md').read_text()
+@pytest.mark.parametrize('page, number', [('scaling', 6), ('reliability', 1), ('detectors', 1)])
+def test_tables_are_those_of_the_result_files(page, number):
+    page = (ROOT / 'docs' / f'{page}.md').read_text()
     tables = re.findall(r'<!-- (\w+) -->\n(.*?)<!-- end -->', page, flags=re.S)
-    assert len(tables) == 5
+    assert len(tables) == number
     for name, table in tables:
         assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text(), f'{name}: tools/benchmark.py publish'
 
 
 @pytest.mark.parametrize('name, make', [('compare_swin_t', 'compare'), ('compare_swin_l', 'compare'), ('data', 'data'),
-                                        ('scaling', 'scaling'), ('predict', 'predict')])
+                                        ('scaling', 'scaling'), ('predict', 'predict'), ('detectors', 'detectors'),
+                                        ('compare_swin_t_bfloat16', 'compare')])
 def test_tables_are_made_of_their_json(name, make):
     import importlib
     result = json.loads((ROOT / 'docs' / 'results' / f'{name}.json').read_text())
     table = importlib.import_module(f'mmum.benchmark.{make}').table(result)
     assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text()
     assert result['provenance']['command'].startswith('python tools/benchmark.py') and result['provenance']['date']
+
+
+def test_the_hour_among_faults():
+    import runpy
+    result = json.loads((ROOT / 'docs' / 'results' / 'soak.json').read_text())
+    table = runpy.run_path(str(ROOT / 'tools' / 'soak.py'))['table']
+    assert table(result) == (ROOT / 'docs' / 'results' / 'soak.md').read_text()
+    assert result['equal'] and result['minutes'] >= 60 and 'tools/soak.py' in result['provenance']['command']
 
 
 def test_counts_in_the_readme_are_those_of_the_result_file():

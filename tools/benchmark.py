@@ -95,7 +95,8 @@ def main():
         found = predict.predict(args.model, args.ranks, args.images, args.epochs, args.memory, args.teraflops, args.efficiency)
         make_table = predict.table
     elif args.command == 'detectors':
-        found = detectors.measure([Path(path) for path in args.configs] or detectors.configs(), (args.height, args.width), report)
+        paths = [Path(path) for path in args.configs] or detectors.configs()
+        found = detectors.measure(paths, (args.height, args.width), report)
         make_table = detectors.table
     else:
         found = scaling.measure(args.ranks, args.strategies, args.size, args.batch, args.steps, report)

@@ -21,7 +21,7 @@ from mmum.files import write_whole
 def parse_args():
     parser = argument_parser(__doc__)
     parser.add_argument('data', help='a folder of images, at any depth, or a COCO annotation file')
-    parser.add_argument('--images', metavar='FOLDER', help="the folder of an annotation file's images; without it they are not read")
+    parser.add_argument('--images', metavar='FOLDER', help="the folder of an annotation file's images (default: not read)")
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a CPU core)')
     parser.add_argument('--out', metavar='FILE.json', help='write everything that was found')
     return parser.parse_args()

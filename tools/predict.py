@@ -1,5 +1,5 @@
-"""Detects in an image, a folder of images or a video: pictures, and results.json as COCO has them, with the images and categories
-that its ids mean in images.json.
+"""Detects in an image, a folder of images or a video: pictures, and results.json as COCO has them, with the images and
+categories that its ids mean in images.json.
 
     python tools/predict.py FOLDER configs/detection/mask_rcnn_um_swin_t_1x_coco.py CHECKPOINT --out PICTURES
 """
@@ -32,11 +32,12 @@ def parse_args():
     parser.add_argument('source', help='an image, a folder of images at any depth, or a video')
     parser.add_argument('config', help='config file of a detector')
     parser.add_argument('checkpoint', help='its checkpoint file')
-    parser.add_argument('--out', default='work_dirs/predict', help='folder for pictures and results.json (default: work_dirs/predict)')
+    parser.add_argument('--out', default='work_dirs/predict', help='folder to write to (default: work_dirs/predict)')
     parser.add_argument('--annotations', metavar='FILE.json', help='take ids of images and categories from this COCO file')
     parser.add_argument('--score', type=float, default=0.3, help='least score in pictures; the file has all (default: 0.3)')
     parser.add_argument('--device', help='for example cuda:0 or cpu (default: a GPU where there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config')
     return parser.parse_args()
 
 
@@ -90,7 +91,8 @@ def coco_results(image_id, categories, prediction):
     """Detections of an image as COCO has them."""
     found = []
     masks = prediction.masks.cpu().numpy() if 'masks' in prediction else [None] * len(prediction.scores)
-    for box, score, label, mask in zip(prediction.bboxes.tolist(), prediction.scores.tolist(), prediction.labels.tolist(), masks):
+    boxes, scores, labels = (prediction[key].tolist() for key in ('bboxes', 'scores', 'labels'))
+    for box, score, label, mask in zip(boxes, scores, labels, masks):
         one = dict(image_id=image_id, category_id=categories[label], score=score,
                    bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]])
         if mask is not None:

@@ -28,7 +28,8 @@ def parse_args():
     mini.add_argument('--val', type=int, default=200, help='labelled validation images (default: 200)')
     mini.add_argument('--size', type=int, default=128, help='side of the images in pixels (default: 128)')
     mini.add_argument('--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)')
-    for name, layout in (('coco', 'annotations/, train2017/, val2017/, stuffthingmaps/'), ('imagenet', 'train/CLASS/, val/CLASS/')):
+    layouts = dict(coco='annotations/, train2017/, val2017/, stuffthingmaps/', imagenet='train/CLASS/, val/CLASS/')
+    for name, layout in layouts.items():
         command = commands.add_parser(name, help=f'look over a copy: {layout}')
         command.add_argument('root', help=f'the folder with {layout}')
         command.add_argument('--read', action='store_true', help='read every image too, on all cores: takes long')

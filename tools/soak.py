@@ -5,7 +5,7 @@ in peace. Exit code 0 only if they are equal.
 """
 import sys
 
-from mmum.benchmark.report import provenance, write_result
+from mmum.benchmark.report import caption_of, provenance, write_result
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.soak import Soak
 from mmum.errors import InputError
@@ -23,8 +23,9 @@ def parse_args():
 def table(result):
     """The result as Markdown."""
     faults = ', '.join(f'{number} x {kind}' for kind, number in result['faults'].items())
-    return (f'{result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. {result["steps_in_peace"]} steps in peace; '
-            f'{result["steps_compared"]} of them compared, up to step {result["last_step_compared"]}: '
+    return (f'{caption_of(result)} {result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. '
+            f'{result["steps_in_peace"]} steps in peace; {result["steps_compared"]} of them compared, '
+            f'up to step {result["last_step_compared"]}: '
             f'{"all equal" if result["equal"] else "different, first " + str(result["different"][:3])}.\n')
 
 

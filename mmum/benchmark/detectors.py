@@ -30,7 +30,7 @@ def inference_flops(model, data):
     heads = list(heads) if isinstance(heads, torch.nn.ModuleList) else [heads] if heads is not None else []
     handles = [heads[0].register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))] if heads else []
     model.eval()
-    with torch.no_grad(), FlopCounterMode(model, display=False, depth=9) as counter, sdpa_kernel(SDPBackend.MATH):
+    with torch.no_grad(), FlopCounterMode(display=False, depth=9) as counter, sdpa_kernel(SDPBackend.MATH):
         model(data['inputs'], data['data_samples'], mode='tensor')
     for handle in handles:
         handle.remove()
@@ -53,9 +53,9 @@ def measure(paths, side, report):
         report (Callable): Gets lines of progress.
 
     Returns:
-        dict: ``detectors``: for each config ``parameters``, ``gflop`` of one inference (attention on its math backend; operators
-        of mmcv, such as RoIAlign and NMS, are not counted), and ``kept_mb``, what one image of training keeps for the backward in
-        float32.
+        dict: ``detectors``: for each config ``parameters``; ``gmac``, 10 ** 9 multiply-adds of one inference (attention on its
+        math backend; operators of mmcv, such as RoIAlign and NMS, are not counted); and ``kept_mb``, what one image of
+        training keeps for the backward in float32.
     """
     init_default_scope('mmdet')
     found = {}
@@ -91,9 +91,9 @@ def table(result):
         rows.append([f'`{name}`', f'{one["parameters"] / 1e6:.1f}', f'{one["gmac"]:.0f}', paper,
                      f'{(state + one["kept_mb"]) / 1e3:.1f}'])
     head = ['config', 'M parameters', 'GMAC', "the Swin paper's M / GMAC", 'GB of training, estimated']
-    caption = (f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the Swin paper calls FLOPs) of one '
-               "inference are exact counts, without mmcv's operators such as RoIAlign. Memory is an estimate: weights, gradients and "
-               'moments, and what one image keeps for the backward, all in float32; --amp nearly halves the latter.')
+    caption = (f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the Swin paper calls '
+               "FLOPs) of one inference are exact counts, without mmcv's operators such as RoIAlign. Memory is an "
+               'estimate: weights, gradients and moments, and what one image keeps for the backward, all in float32; --amp nearly halves the latter.')
     return markdown_table(head, rows, caption)
 
 

@@ -14,8 +14,8 @@ class SafeInstaBoost(BaseTransform):
     """InstaBoost (arXiv 1908.07801): instances are cut out, moved a little, scaled and turned, and pasted where they were.
 
     mmdet's own wraps a package that fails on half of COCO's images under today's numpy, and can leave an image without
-    annotations. This one is written over OpenCV. The settings are mmdet's; appearance heat maps (``hflag``, off in every recipe)
-    are not there. Masks are those of what can be seen: what is pasted later covers what was pasted before. An instance
+    annotations. This one is written over OpenCV. The settings are mmdet's; appearance heat maps (``hflag``, off in every
+    recipe) are not there. Masks are those of what can be seen: what is pasted later covers what was pasted before. An instance
     that would lose more than half of its pixels stays where it was. A stuff map moves along; what was behind is ignored in it.
 
     **Required Keys:**
@@ -106,7 +106,7 @@ class SafeInstaBoost(BaseTransform):
 
 
 def fill_holes(image, holes, side=256):
-    """An image whose holes are filled from around them, at a small size: inpainting takes long, and most of it is covered again.
+    """An image whose holes are filled from around them, at a small size: inpainting takes long, and most is covered again.
 
     Args:
         image (np.uint8): (H, W, 3).

@@ -46,7 +46,8 @@ class LoadCropResize(BaseTransform):
         reuse (bool): Keep the last image decoded, for ``RepeatSampler``. Defaults to False.
 
     Raises:
-        InputError: If a file cannot be read as an image, is cut short, has more than 8 bits, or sides out of 16 to 20000 pixels.
+        InputError: If a file cannot be read as an image, is cut short, has more than 8 bits, or a side of less than 16 or
+            more than 20000 pixels.
     """
 
     def __init__(self, scale, crop_ratio_range=(0.2, 1.0), aspect_ratio_range=(3 / 4, 4 / 3), reuse=False):

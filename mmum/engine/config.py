@@ -35,8 +35,9 @@ def load_config(path, options=None):
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is Python, and mmengine raises many kinds
-        raise InputError(f'the config {path} cannot be read ({type(error).__name__}: {" ".join(str(error).split())}): it should be '
-                         "a .py file in mmengine's format") from error
+        reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        raise InputError(f'the config {path} cannot be read ({reason}): it should '
+                         "be a .py file in mmengine's format") from error
     if not isinstance(cfg.get('model'), dict):
         raise InputError(f'the config {path} has no model: give one of configs/ or your own')
     if not options:
@@ -72,7 +73,8 @@ def build_runner(cfg):
     except TypeError as error:
         if 'unexpected keyword argument' not in str(error):
             raise
-        raise InputError(f'the config sets what is not there: {str(error).splitlines()[-1]}; look for a misspelt key') from error
+        reason = str(error).splitlines()[-1]
+        raise InputError(f'the config sets what is not there: {reason}; look for a misspelt key') from error
 
 
 def _set_everywhere(value, name, new):

@@ -35,7 +35,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     the full rate. 1-D parameters (norms, biases, tokens), bias tables, position MLPs and position embeddings have no weight
     decay. Frozen parameters are left out. Prints the groups once.
 
-    ``paramwise_cfg``: ``layer_decay_rate`` (float, 0 to 1), of an optimiser with a learning rate.
+    ``paramwise_cfg``: ``layer_decay_rate`` (float, 0 to 1), of an optimiser with a learning rate. ``norm_decay_mult``,
+    ``bias_decay_mult`` and ``flat_decay_mult`` may be there as zeros, which is what they are here.
 
     Raises:
         InputError: For a backbone whose layers are unknown, or a rate that cannot be.
@@ -44,7 +45,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
         rate = self.paramwise_cfg.get('layer_decay_rate')
-        if not isinstance(rate, (int, float)) or not 0 < rate <= 1 or set(self.paramwise_cfg) != {'layer_decay_rate'}:
+        zeros = {f'{kind}_decay_mult' for kind in ('norm', 'bias', 'flat') if not self.paramwise_cfg.get(f'{kind}_decay_mult')}
+        if not isinstance(rate, (int, float)) or not 0 < rate <= 1 or set(self.paramwise_cfg) - zeros != {'layer_decay_rate'}:
             raise InputError(f'paramwise_cfg={dict(self.paramwise_cfg)} of LayerDecayOptimWrapperConstructor should be '
                              'dict(layer_decay_rate=R) with R above 0, at most 1')
         if self.base_lr is None:

@@ -54,8 +54,8 @@ class _Exact:
         path = last_good_checkpoint(runner.work_dir)
         if path is None or self.rolled_back.count(path) == MAX_ROLL_BACKS:
             after = f'after going back to {path} {MAX_ROLL_BACKS} times' if path else 'before there was a checkpoint'
-            raise InputError(f'{reason}, {after}: lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad, or look at the '
-                             f'batches in {runner.work_dir}/blow_ups') from reason
+            raise InputError(f'{reason}, {after}: lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad, or look at '
+                             f'the batches in {runner.work_dir}/blow_ups') from reason
         print_log(f'{reason}: going back to {path}, and on with other crops and masks', 'current', logging.WARNING)
         self.rolled_back.append(path)
         runner.optim_wrapper.zero_grad()
@@ -88,8 +88,8 @@ class ExactEpochTrainLoop(_Exact, EpochBasedTrainLoop):
         begun = hub.runtime_info.get('epoch_begun') or {}
         done = self._iter - begun['iter'] if begun.get('epoch') == self._epoch else 0
         if done and begun['batches'] != batches:
-            print_log(f'an epoch had {begun["batches"]} batches and now has {batches}: it begins again, since images, batch size or '
-                      'ranks are others', 'current', logging.WARNING)
+            print_log(f'an epoch had {begun["batches"]} batches and now has {batches}: it begins again, since images, batch '
+                      'size or ranks are others', 'current', logging.WARNING)
             done = 0
         hub.update_info('epoch_begun', dict(epoch=self._epoch, iter=self._iter - done, batches=batches))
         return done

@@ -17,8 +17,8 @@ class PreemptionHook(Hook):
     """SIGTERM and SIGUSR1 (preemption, slurm's time limit) end a training at the end of the step, with a checkpoint.
 
     The checkpoint is ``iter_N.pth`` and goes when the next regular one is written. The process exits with code 75, and
-    ``--resume`` goes on exactly there. All ranks stop at the same step, whichever got the signal. With accumulated steps it is the
-    end of the last of them. A second signal ends the process at once.
+    ``--resume`` goes on exactly there. All ranks stop at the same step, whichever got the signal. With accumulated steps it
+    is the end of the last of them. A second signal ends the process at once.
     """
     priority = 'LOWEST'  # after the scheduler, the log and regular checkpoints
     signals = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))

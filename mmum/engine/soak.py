@@ -97,7 +97,8 @@ class Soak:
         different = [step for step in common if set(peace[step]) != set(faulty[step])]
         different += [step for step, losses in faulty.items() if len(set(losses)) > 1 and step not in different]
         return dict(minutes=self.seconds / 60, faults=self.faults, starts=starts, steps_in_peace=len(peace),
-                    steps_compared=len(common), last_step_compared=max(common, default=0), steps_repeated=sum(len(losses) - 1 for losses in faulty.values()),
+                    steps_compared=len(common), last_step_compared=max(common, default=0),
+                    steps_repeated=sum(len(losses) - 1 for losses in faulty.values()),
                     different=different[:10], equal=bool(common) and not different)
 
     def start(self, work_dir):

@@ -11,6 +11,6 @@ from .um_swin import UMSwin
 from .um_vit import UMViT
 
 __all__ = [
-    'GlobalAttentionFPN', 'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMStockSwin',
-    'UMSwin', 'UMViT'
+    'GlobalAttentionFPN', 'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT',
+    'UMStockSwin', 'UMSwin', 'UMViT'
 ]

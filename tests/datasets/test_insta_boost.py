@@ -14,7 +14,8 @@ def sample(masks, ignored=(), seed=0):
     boxes = [[*(np.flatnonzero(m.any(a))[0] if m.any() else 0 for a in (0, 1)),
               *(np.flatnonzero(m.any(a))[-1] + 1 if m.any() else 1 for a in (0, 1))] for m in masks]
     image = np.random.RandomState(seed).randint(0, 255, (*masks.shape[1:], 3)).astype(np.uint8)
-    return dict(img=image, gt_masks=BitmapMasks(masks, *masks.shape[1:]), gt_bboxes=HorizontalBoxes(np.array(boxes, np.float32)),
+    boxes = HorizontalBoxes(np.array(boxes, np.float32))
+    return dict(img=image, gt_masks=BitmapMasks(masks, *masks.shape[1:]), gt_bboxes=boxes,
                 gt_ignore_flags=np.array([i in ignored for i in range(len(masks))]), gt_bboxes_labels=np.arange(len(masks)))
 
 
@@ -99,7 +100,8 @@ def test_every_image_of_coco_tiny(split):
     from mmdet.datasets import CocoDataset
     pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
     dataset = CocoDataset(data_root=str(SHARED / 'coco_tiny'), ann_file=f'annotations/instances_{split}.json',
-                          data_prefix=dict(img=f'{split}/'), pipeline=[dict(t, _scope_='mmdet') for t in pipeline], test_mode=True)
+                          data_prefix=dict(img=f'{split}/'), test_mode=True,
+                          pipeline=[dict(t, _scope_='mmdet') for t in pipeline])
     boost = SafeInstaBoost(prob=1.)
     for i in range(len(dataset)):
         results = dataset[i]

@@ -67,7 +67,7 @@ def test_the_groups_are_shown(monkeypatch):
 
 
 @pytest.mark.parametrize('paramwise', [dict(layer_decay_rate=0), dict(layer_decay_rate=2.), dict(layer_decay_rate='a'),
-                                       dict(layer_decay_rate=.5, norm_decay_mult=0.)])
+                                       dict(layer_decay_rate=.5, norm_decay_mult=0.1)])
 def test_bad_rates(paramwise):
     with pytest.raises(InputError, match='layer_decay_rate=R'):
         build(Model(UMSwin(SMALL_ARCH)), **paramwise)

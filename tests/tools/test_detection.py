@@ -107,6 +107,8 @@ BAD = {
     'classes': ('train_dataloader.dataset.metainfo.classes=[cat,dog]', 'class cat, dog of the config'),
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
     'cut image': ('train_dataloader.dataset.data_prefix.img={tmp}/cut', r'cut/00000\d.jpg cannot be read as an image'),
+    'unknown category': ('train_dataloader.dataset.ann_file={tmp}/category.json',
+                         r'1 x annotation of an unknown category \(id 1\)'),
     'load_from': ('load_from={tmp}/other.pth', 'nothing in the checkpoint .*other.pth matches'),
 }
 
@@ -120,6 +122,9 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     (tmp_path / 'empty.json').write_text(json.dumps({**annotations, 'images': [], 'annotations': []}))
     annotations['images'][3]['file_name'] = 'no.jpg'
     (tmp_path / 'absent.json').write_text(json.dumps(annotations))
+    annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
+    annotations['annotations'][0]['category_id'] = 99
+    (tmp_path / 'category.json').write_text(json.dumps(annotations))
     (tmp_path / 'cut').mkdir()
     for path in (mini / 'train').glob('*.jpg'):
         (tmp_path / 'cut' / path.name).write_bytes(path.read_bytes()[:2000])
@@ -132,3 +137,31 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     last = output.strip().splitlines()[-1]
     assert last.startswith('error: ') and re.search(sentence, last), last
     assert 'Traceback' not in output
+
+
+def test_stuff_maps_that_are_missing(mini, tmp_path):
+    code, output = call_tool(
+        'tools/train.py', ROOT / 'configs' / 'detection' / 'htc_um_swin_t_3x_coco.py', '--work-dir', tmp_path,
+        '--cfg-options', f'data_root={mini}', 'num_classes=10', 'train_dataloader.dataset.ann_file=annotations/train.json',
+        'train_dataloader.dataset.data_prefix.img=train')
+    assert code == 2
+    assert re.search(r'error: 8 stuff maps are not in .*stuffthingmaps/train2017, first 000000.png, .* without_semantic',
+                     output)
+
+
+def test_boxes_that_training_leaves_out_are_named(mini, tmp_path):
+    """Outside the image, without area, crowds: said before the first iteration, and no reason to stop."""
+    from mmum.engine.config import load_config
+    from mmum.engine.preflight import preflight
+    annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
+    boxes = annotations['annotations']
+    boxes[0]['bbox'], boxes[1]['bbox'], boxes[2]['iscrowd'] = [200, 10, 5, 5], [10, 10, 0, 5], 1
+    (tmp_path / 'boxes.json').write_text(json.dumps(annotations))
+    cfg = load_config(str(CONFIG), dict(data_root=f'{mini}/'))
+    cfg.train_dataloader.dataset.ann_file = str(tmp_path / 'boxes.json')
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmum.engine.preflight.print_log', lambda text, *args: said.append(text))
+        preflight(cfg, splits=('train', ))
+    assert any('1 x box outside its image (id 1), left out of training' in text for text in said)
+    assert any('1 x box without area (id 2), left out of training' in text for text in said)

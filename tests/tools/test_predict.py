@@ -43,7 +43,8 @@ def sources(mini, tmp_path_factory):
 
 @pytest.mark.parametrize('source, number', [('images', 4), ('images/deep/000001.jpg', 1), ('video.avi', 3)])
 def test_pictures_and_results(source, number, checkpoint, sources, tmp_path):
-    code, output = call_tool('tools/predict.py', sources / source, CONFIG, checkpoint, '--out', tmp_path, '--score', 0, *OPTIONS)
+    code, output = call_tool('tools/predict.py', sources / source, CONFIG, checkpoint, '--out', tmp_path, '--score', 0,
+                             *OPTIONS)
     assert code == 0, output[-2000:]
     pictures = list(tmp_path.rglob('*.jpg'))
     assert len(pictures) == number and all(cv2.imread(str(path)).shape == (128, 128, 3) for path in pictures)
@@ -56,8 +57,8 @@ def test_pictures_and_results(source, number, checkpoint, sources, tmp_path):
 def test_ids_of_annotations(checkpoint, mini, tmp_path):
     from pycocotools.cocoeval import COCOeval
     annotations = mini / 'annotations' / 'val.json'
-    code, output = call_tool('tools/predict.py', mini / 'val', CONFIG, checkpoint, '--out', tmp_path, '--annotations', annotations,
-                             *OPTIONS)
+    code, output = call_tool('tools/predict.py', mini / 'val', CONFIG, checkpoint, '--out', tmp_path, '--annotations',
+                             annotations, *OPTIONS)
     assert code == 0, output[-2000:]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))

@@ -50,7 +50,8 @@ def test_imagenet(mini, tmp_path):
     shutil.rmtree(root / 'val' / 'dog')
     (root / 'val' / 'mouse').mkdir()
     code, output = call_tool('tools/prepare_data.py', 'imagenet', root)
-    assert code == 1 and 'no images in 1 class folders, first mouse' in output and 'different classes, first dog, mouse' in output
+    assert code == 1 and 'no images in 1 class folders, first mouse' in output
+    assert 'different classes, first dog, mouse' in output
     shutil.rmtree(root / 'val')
     shutil.copytree(mini / 'val', root / 'val')
     assert 'no class folders with images, but 4 images: sort them' in call_tool('tools/prepare_data.py', 'imagenet', root)[1]
