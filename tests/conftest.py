@@ -89,6 +89,13 @@ def call_tool(*args):
     return code, output.getvalue()
 
 
+def output_of(*args):
+    """The output of a tool that does its work, in this process."""
+    code, output = call_tool(*args)
+    assert code == 0, output[-3000:]
+    return output
+
+
 @pytest.fixture(scope='session')
 def mini(tmp_path_factory):
     """A tiny mini data set."""

@@ -92,8 +92,9 @@ def table(result):
                      f'{(state + one["kept_mb"]) / 1e3:.1f}'])
     head = ['config', 'M parameters', 'GMAC', "the Swin paper's M / GMAC", 'GB of training, estimated']
     caption = (f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the Swin paper calls '
-               "FLOPs) of one inference are exact counts, without mmcv's operators such as RoIAlign. Memory is an "
-               'estimate: weights, gradients and moments, and what one image keeps for the backward, all in float32; --amp nearly halves the latter.')
+               "FLOPs) of one inference are exact counts, without mmcv's operators such as RoIAlign; mask heads see 100 boxes. "
+               'Memory is an estimate: weights, gradients and moments, and what one image keeps for the backward, all in '
+               'float32; --amp nearly halves the latter.')
     return markdown_table(head, rows, caption)
 
 

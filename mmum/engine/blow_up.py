@@ -49,6 +49,7 @@ class BlowUpHook(Hook):
         """Before a step: the norm of all gradients; none are left if it is not finite."""
         parameters = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
         if not parameters:
+            self.norm = 0.
             return
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
         if self.sharded:  # every rank has a part of them

@@ -11,7 +11,7 @@ from PIL import Image
 from mmum.engine.config import load_config
 from mmum.engine.preflight import preflight
 from mmum.errors import InputError
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, output_of
 
 CONFIGS = ROOT / 'configs'
 COLOURS = dict(blue=(40, 60, 220), green=(40, 200, 60), red=(220, 40, 40))
@@ -62,11 +62,11 @@ def pretrained(tmp_path, model):
 @pytest.mark.parametrize('model', ['swin_l', 'vit_b'])
 def test_knn_needs_no_training(model, folders, tmp_path):
     config = small_config(tmp_path, f'um_{model}_knn_in1k', model)
-    result = run_tool('tools/test.py', config, pretrained(tmp_path, model), '--work-dir', tmp_path / 'work', '--cfg-options',
-                      f'data_root={folders}', 'test_evaluator.topk=1', 'model.k=5', 'test_dataloader.num_workers=0',
-                      'test_cfg.bank_dataloader.num_workers=0')
+    output = output_of('tools/test.py', config, pretrained(tmp_path, model), '--work-dir', tmp_path / 'work', '--cfg-options',
+                       f'data_root={folders}', 'test_evaluator.topk=1', 'model.k=5', 'test_dataloader.num_workers=0',
+                       'test_cfg.bank_dataloader.num_workers=0')
     # three colours are told apart even by random weights
-    assert re.search(r'accuracy/top1: 100\.0', result.stdout + result.stderr)
+    assert re.search(r'accuracy/top1: 100\.0', output)
 
 
 @pytest.mark.parametrize('model, kind', [('swin_t', 'finetune'), ('vit_b', 'finetune'), ('pvt_s', 'linear')])
@@ -76,8 +76,7 @@ def test_training_and_testing(model, kind, folders, tmp_path):
                'val_evaluator.topk=1', 'test_evaluator.topk=1', 'train_dataloader.batch_size=8', 'val_dataloader.batch_size=8',
                'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
                'train_cfg.max_epochs=2', 'default_hooks.logger.interval=1', 'optim_wrapper.accumulative_counts=1']
-    result = run_tool('tools/train.py', config, '--work-dir', tmp_path / 'work', *options)
-    output = result.stdout + result.stderr
+    output = output_of('tools/train.py', config, '--work-dir', tmp_path / 'work', *options)
     losses = [float(loss) for loss in re.findall(r'Epoch\(train\).* loss: ([0-9.]+)', output)]
     assert len(losses) == 2 * 3 and all(np.isfinite(losses))
     assert re.search(r'UM\w+: from .*epoch_1.pth\n  loaded: \d\d', output)
@@ -88,8 +87,8 @@ def test_training_and_testing(model, kind, folders, tmp_path):
     assert bool(moved) == (kind == 'finetune')
     assert after['head.fc.weight'].shape == (3, 128)
     printed = re.findall(r'accuracy/top1: ([0-9.]+)', output)[-1]
-    tested = run_tool('tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'test', *options)
-    assert re.search(rf'accuracy/top1: {printed}', tested.stdout + tested.stderr)
+    tested = output_of('tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'test', *options)
+    assert re.search(rf'accuracy/top1: {printed}', tested)
 
 
 def test_knn_watches_a_pretraining(folders, tmp_path):
@@ -97,12 +96,12 @@ def test_knn_watches_a_pretraining(folders, tmp_path):
     path.write_text(f"_base_ = '{CONFIGS}/selfsup/um_mae_swin_t_knn.py'\n"
                     f"model = dict(backbone=dict(arch={ARCH['swin_t']}), "
                     'neck=dict(in_channels=128, embed_dims=32, num_heads=2))\n')
-    result = run_tool('tools/train.py', path, '--work-dir', tmp_path / 'work', '--cfg-options', f'data_root={folders}/train',
-                      f'labelled_root={folders}', 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=0',
-                      'train_cfg.max_epochs=2', 'custom_hooks.1.interval=1', 'custom_hooks.1.k=5',
-                      'custom_hooks.1.bank_dataloader.num_workers=0', 'custom_hooks.1.dataloader.num_workers=0')
+    output = output_of('tools/train.py', path, '--work-dir', tmp_path / 'work', '--cfg-options', f'data_root={folders}/train',
+                       f'labelled_root={folders}', 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=0',
+                       'train_cfg.max_epochs=2', 'custom_hooks.1.interval=1', 'custom_hooks.1.k=5',
+                       'custom_hooks.1.bank_dataloader.num_workers=0', 'custom_hooks.1.dataloader.num_workers=0')
     line = r'Epoch\(knn\) \[(\d)\]  knn/top1: ([0-9.]+)  \(12 images, bank of 24, k=5\)'
-    lines = re.findall(line, result.stdout + result.stderr)
+    lines = re.findall(line, output)
     assert [int(epoch) for epoch, _ in lines] == [1, 2]
     assert all(float(top1) > 60 for _, top1 in lines)
     assert 'knn/top1' in next((tmp_path / 'work').rglob('scalars.json')).read_text()

@@ -9,14 +9,14 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tests.conftest import ROOT, call_tool, run_tool
+from tests.conftest import ROOT, call_tool, output_of
 
 CONFIG = ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
 PRETRAIN = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
 SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]',
          'model.neck.in_channels=[16,32,64,128]',
          'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1',
-         'default_hooks.logger.interval=1']
+         'default_hooks.logger.interval=1', *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test'))]
 
 
 @pytest.fixture(scope='module')
@@ -35,9 +35,8 @@ def pretrained(tmp_path_factory):
 @pytest.fixture(scope='module')
 def trained(mini, pretrained, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('detection')
-    result = run_tool('tools/train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', f'data_root={mini}',
-                      f'pretrained={pretrained}', *SMALL)
-    return work_dir, result.stdout + result.stderr
+    return work_dir, output_of('tools/train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', f'data_root={mini}',
+                               f'pretrained={pretrained}', *SMALL)
 
 
 def test_training_reports_what_was_loaded(trained, pretrained):
@@ -49,16 +48,15 @@ def test_training_reports_what_was_loaded(trained, pretrained):
 
 
 def test_from_scratch_says_so(mini, tmp_path):
-    result = run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}', *SMALL)
-    assert 'UMSwin: from scratch' in result.stdout + result.stderr
+    output = output_of('tools/train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}', *SMALL)
+    assert 'UMSwin: from scratch' in output
 
 
 def run_test(trained, mini, tmp_path, *arguments, options=()):
     work_dir, _ = trained
-    result = run_tool('tools/test.py', CONFIG, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'work', *arguments,
-                      '--cfg-options', f'data_root={mini}', *SMALL, f'test_evaluator.outfile_prefix={tmp_path}/results',
-                      'model.test_cfg.rcnn.score_thr=0.001', *options)
-    return result.stdout + result.stderr
+    return output_of('tools/test.py', CONFIG, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'work', *arguments,
+                     '--cfg-options', f'data_root={mini}', *SMALL, f'test_evaluator.outfile_prefix={tmp_path}/results',
+                     'model.test_cfg.rcnn.score_thr=0.001', *options)
 
 
 @pytest.mark.parametrize('tta', [False, True])
@@ -90,10 +88,9 @@ def test_pictures_and_predictions(trained, mini, tmp_path):
 
 
 def test_a_pretraining_checkpoint_is_not_tested_as_a_detector(pretrained, mini, tmp_path):
-    result = run_tool('tools/test.py', CONFIG, pretrained, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}', *SMALL,
-                      check=False)
-    assert result.returncode == 2
-    assert re.search(r'error: .*epoch_1.pth lacks \d+ parameters of the model', result.stderr)
+    code, output = call_tool('tools/test.py', CONFIG, pretrained, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}',
+                             *SMALL)
+    assert code == 2 and re.search(r'error: .*epoch_1.pth lacks \d+ parameters of the model', output)
 
 
 BAD = {
@@ -131,8 +128,7 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     small = [option for option in SMALL if not (case == 'arch' and 'arch' in option)]
     root = [] if option.startswith('data_root') else [f'data_root={mini}']
     code, output = call_tool('tools/train.py', CONFIG, '--work-dir', tmp_path / 'work', '--cfg-options', *root, *small,
-                             option.format(tmp=tmp_path), 'train_dataloader.num_workers=0',
-                             'train_dataloader.persistent_workers=False')
+                             option.format(tmp=tmp_path))
     assert code == 2, output[-2000:]
     last = output.strip().splitlines()[-1]
     assert last.startswith('error: ') and re.search(sentence, last), last
