@@ -1,4 +1,5 @@
 """Parameters, FLOPs and memory of detectors at full size."""
+import gc
 from pathlib import Path
 
 import torch
@@ -72,9 +73,11 @@ def measure(paths, side, report):
         model.train()
         with kept([*model.parameters(), *model.buffers(), data['inputs']]) as storages:
             loss, _ = model.parse_losses(model(data['inputs'], data['data_samples'], mode='loss'))
-        del loss
+        kept_mb = sum(storages.values()) / 1e6
+        del model, data, storages, loss
+        gc.collect()  # hooks and modules hold each other
         found[path.stem] = dict(parameters=parameters, gmac=flops / 2e9,
-                                kept_mb=sum(storages.values()) / 1e6, paper=of_the_paper(path.stem))
+                                kept_mb=kept_mb, paper=of_the_paper(path.stem))
         report(f'{path.stem}: {parameters / 1e6:.0f} M parameters, {found[path.stem]["gmac"]:.0f} GMAC, '
                f'{found[path.stem]["kept_mb"]:.0f} MB')
     return dict(settings=dict(side=list(side)), detectors=found)
