@@ -1,5 +1,7 @@
 """Parameters, FLOPs and memory of detectors at full size."""
-import gc
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmum.benchmark.report import caption_of, markdown_table
 from mmum.engine.config import load_config
 from mmum.engine.cost import kept
+from mmum.errors import InputError
 
 # Of the Swin paper (arXiv 2103.14030), at 1280x800: millions of parameters, 10^9 multiply-adds (its "FLOPs"). Its Cascade Mask
 # R-CNN has other box heads (four convolutions) than mmdet's.
@@ -58,29 +61,34 @@ def measure(paths, side, report):
         math backend; operators of mmcv, such as RoIAlign and NMS, are not counted); and ``kept_mb``, what one image of
         training keeps for the backward in float32.
     """
-    init_default_scope('mmdet')
     found = {}
-    for path in paths:
-        cfg = load_config(str(path))
-        torch.manual_seed(0)
-        model = MODELS.build(cfg.model)
-        parameters = sum(p.numel() for p in model.parameters())
-        semantic = 'semantic_head' in cfg.model.get('roi_head', {})
-        batch = demo_mm_inputs(1, [(3, *side)], num_classes=80, num_items=[8], with_mask=True, with_semantic=semantic,
-                               sem_seg_output_strides=8)
-        data = model.data_preprocessor(batch, True)
-        flops = inference_flops(model, data)
-        model.train()
-        with kept([*model.parameters(), *model.buffers(), data['inputs']]) as storages:
-            loss, _ = model.parse_losses(model(data['inputs'], data['data_samples'], mode='loss'))
-        kept_mb = sum(storages.values()) / 1e6
-        del model, data, storages, loss
-        gc.collect()  # hooks and modules hold each other
-        found[path.stem] = dict(parameters=parameters, gmac=flops / 2e9,
-                                kept_mb=kept_mb, paper=of_the_paper(path.stem))
-        report(f'{path.stem}: {parameters / 1e6:.0f} M parameters, {found[path.stem]["gmac"]:.0f} GMAC, '
-               f'{found[path.stem]["kept_mb"]:.0f} MB')
+    for path in paths:  # each in a process of its own: what one leaves in memory is not there for the next
+        with ProcessPoolExecutor(1, get_context('spawn')) as pool:
+            try:
+                one = found[path.stem] = pool.submit(measure_one, path, side).result()
+            except BrokenProcessPool as error:
+                raise InputError(f'{path} was killed while it was measured, most likely for memory: leave it out with '
+                                 '--configs, or use a machine with more') from error
+        report(f'{path.stem}: {one["parameters"] / 1e6:.0f} M parameters, {one["gmac"]:.0f} GMAC, {one["kept_mb"]:.0f} MB')
     return dict(settings=dict(side=list(side)), detectors=found)
+
+
+def measure_one(path, side):
+    """One detector of :func:`measure`."""
+    init_default_scope('mmdet')
+    cfg = load_config(str(path))
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    parameters = sum(p.numel() for p in model.parameters())
+    semantic = 'semantic_head' in cfg.model.get('roi_head', {})
+    batch = demo_mm_inputs(1, [(3, *side)], num_classes=80, num_items=[8], with_mask=True, with_semantic=semantic,
+                           sem_seg_output_strides=8)
+    data = model.data_preprocessor(batch, True)
+    gmac = inference_flops(model, data) / 2e9
+    model.train()
+    with kept([*model.parameters(), *model.buffers(), data['inputs']]) as storages:
+        model.parse_losses(model(data['inputs'], data['data_samples'], mode='loss'))
+    return dict(parameters=parameters, gmac=gmac, kept_mb=sum(storages.values()) / 1e6, paper=of_the_paper(path.stem))
 
 
 def table(result):
