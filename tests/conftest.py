@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from mmengine.visualization import Visualizer
 from mmpretrain.structures import DataSample
 
 import mmum  # noqa: F401  (registers)
@@ -71,7 +72,8 @@ def run_tool(*args, cwd=ROOT, check=True, timeout=None, **env):
 
 def call_tool(*args):
     """Runs a tool in this process, which is spared the imports: exit code and all output."""
-    for kind in (MMLogger, MessageHub, DefaultScope):  # each run has its own
+    for kind in (MMLogger, MessageHub, DefaultScope, Visualizer, *Visualizer.__subclasses__(),
+                 *(two for one in Visualizer.__subclasses__() for two in one.__subclasses__())):  # each run has its own
         kind._instance_dict.clear()
     read = dict(CheckpointLoader._schemes)
     output = io.StringIO()

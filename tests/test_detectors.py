@@ -110,7 +110,7 @@ def test_the_authors_files_start_it(path, tmp_path):
     from mmum.official import from_official
     cfg = load_config(str(path))
     kind = 'pvt' if cfg.model.backbone.type == 'UMPVT' else 'swin'
-    numbers = golden(f'um_mae_{kind}')
+    numbers = golden(f'um_mae_{kind}_pretrain')
     weights = {key.removeprefix('weight.'): value for key, value in numbers.items() if key.startswith('weight.')}
     arch = dict(embed_dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratios=(4, 4, 4, 4))
     arch = arch if kind == 'pvt' else dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))

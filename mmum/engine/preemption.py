@@ -27,7 +27,8 @@ class PreemptionHook(Hook):
         self.received, self.process = None, os.getpid()
 
     def before_train(self, runner):
-        if threading.current_thread() is threading.main_thread():  # Python allows it there only
+        # Python allows it in the main thread only; after going back they are there already
+        if threading.current_thread() is threading.main_thread() and not hasattr(self, 'previous'):
             self.process = os.getpid()
             self.previous = {number: signal.signal(number, self._receive) for number in self.signals}
 

@@ -56,9 +56,10 @@ class SafeCheckpointHook(CheckpointHook):
         if is_main_process():
             for old in steps[:-len(new)]:
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
-            if self.by_epoch:  # what save_now wrote
-                for old in Path(self.out_dir).glob('iter_*.pth'):
-                    self._remove(str(old))
+            stopped_at = runner.message_hub.runtime_info.get('stopped_at')
+            if stopped_at:  # what save_now wrote has served
+                self._remove(stopped_at)
+        runner.message_hub.update_info('stopped_at', None)
 
     def save_now(self, runner):
         """Writes ``iter_N.pth`` at the end of a step, whatever the interval.
@@ -67,7 +68,11 @@ class SafeCheckpointHook(CheckpointHook):
             str | None: Its path; None if it could not be written.
         """
         filename = f'iter_{runner.iter + 1}.pth'
-        return self._write(runner, filename, {}, by_epoch=False) and self.file_backend.join_path(self.out_dir, filename)
+        path = self.file_backend.join_path(self.out_dir, filename)
+        if self.written == path:  # a regular one of this very step
+            return path
+        runner.message_hub.update_info('stopped_at', path)
+        return path if self._write(runner, filename, {}, by_epoch=False) else None
 
     def _write(self, runner, filename, meta, by_epoch):
         """Writes a checkpoint and the pointer to it: whether that went well."""
