@@ -9,6 +9,8 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from mmum.engine.command import leave_together
+
 RESUME_ME = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
@@ -54,6 +56,7 @@ class PreemptionHook(Hook):
         runner.logger.info(f'{self.received or "another rank has a signal"}: stopped after iteration {runner.iter + 1}, '
                            f'{f"with the checkpoint {saved}" if saved else "without a checkpoint"}; --resume goes on there '
                            f'(exit code {RESUME_ME})')
+        leave_together()  # not before the first rank has written
         sys.exit(RESUME_ME)
 
     @staticmethod

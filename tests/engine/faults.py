@@ -1,6 +1,7 @@
 """What goes wrong, on request: for configs of tests."""
 import os
 import signal
+import time
 
 from mmcv.transforms import BaseTransform
 from mmengine.dist import get_rank
@@ -20,6 +21,17 @@ class FaultHook(Hook):
             if self.fault == 'raise':
                 raise RuntimeError('this rank has a fault')
             os.kill(os.getpid(), getattr(signal, self.fault))
+
+
+@HOOKS.register_module()
+class SlowDiskHook(Hook):
+    """Writing a checkpoint takes these seconds more, on the one rank that does."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        time.sleep(self.seconds)
 
 
 @TRANSFORMS.register_module()

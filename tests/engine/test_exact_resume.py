@@ -131,7 +131,7 @@ def test_two_ranks(mini, tmp_path):
                         PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PORT=free_port())
 
     assert train_ranks('undisturbed').returncode == 0
-    told = train_ranks('told', hooks=fault(6, 'SIGTERM', rank=1))
+    told = train_ranks('told', hooks=fault(6, 'SIGTERM', rank=1) + ", dict(type='SlowDiskHook', seconds=2)")
     assert told.returncode != 0 and f'exitcode  : {RESUME_ME}' in told.stdout + told.stderr
     assert (tmp_path / 'told' / 'run' / 'iter_6.pth').exists()
     assert train_ranks('told', '--resume').returncode == 0
