@@ -29,4 +29,4 @@ def input_error_sentence(error):
 
 def some(names, number=4):
     """The first few of a list, for a sentence."""
-    return ', '.join(names[:number]) + (f' and {len(names) - number} more' if len(names) > number else '')
+    return ', '.join(map(str, names[:number])) + (f' and {len(names) - number} more' if len(names) > number else '')

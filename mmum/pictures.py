@@ -104,6 +104,30 @@ def _draw(folder, info, objects, names, scale):
     return image
 
 
+def mask_picture(rgb, mask):
+    """An image under its mask map: secondary units hatched, removed ones white.
+
+    Args:
+        rgb (np.ndarray): uint8 (H, W, 3).
+        mask (np.ndarray): Mask map (H / unit, W / unit).
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3).
+    """
+    unit = len(rgb) // len(mask)
+    cover = np.kron(mask, np.ones((unit, unit), np.uint8))[..., None]
+    hatched = np.where((np.add.outer(np.arange(rgb.shape[0]), np.arange(rgb.shape[1])) % 8 < 2)[..., None], 110, 200)
+    return np.where(cover == REMOVED, 255, np.where(cover == SECONDARY, hatched, rgb)).astype(np.uint8)
+
+
+def side_by_side(panels, border=4):
+    """RGB images of any sizes in a row, at the height of the highest, with white between them."""
+    height = max(len(panel) for panel in panels)
+    return np.concatenate([
+        np.pad(panel, ((border, height - len(panel) + border), (border, border), (0, 0)), constant_values=255)
+        for panel in panels], 1)
+
+
 def method_picture(side=192, seed=5):
     """The idea in three panels: an image with its cells, what is sampled and masked again, the compact image.
 
@@ -121,10 +145,7 @@ def method_picture(side=192, seed=5):
     cv2.fillPoly(image, [hills.astype(np.int32)], (58, 110, 90), cv2.LINE_AA)
 
     mask = sample_mask_map((side // 16, side // 16), random=np.random.RandomState(seed))
-    cover = np.kron(mask, np.ones((16, 16), np.uint8))[..., None]
-    hatched = np.where((np.add.outer(np.arange(side), np.arange(side)) % 8 < 2)[..., None], 110, 200)
-    sampled = np.where(cover == SECONDARY, hatched, image)
-    sampled = np.where(cover == REMOVED, 255, sampled).astype(np.uint8)
+    sampled = mask_picture(image, mask)
     tensor, where = torch.from_numpy(np.ascontiguousarray(sampled)).permute(2, 0, 1)[None], torch.from_numpy(mask)[None]
     compact = gather_units(tensor, where)[0].permute(1, 2, 0).numpy()
 

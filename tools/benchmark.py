@@ -7,11 +7,13 @@
     python tools/benchmark.py publish                                          # docs/results/*.md into docs/*.md
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64         # hours and memory of a run, worked out
 """
+import json
 import re
 from pathlib import Path
 
 from mmum.benchmark import compare, data, detectors, predict, scaling
-from mmum.benchmark.report import provenance, write_result
+from mmum.benchmark.report import check_out, provenance, write_result
+from mmum.benchmark.stages import CONFIGS, ROOT
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
 
@@ -51,6 +53,8 @@ def parse_args():
     five.add_argument('--configs', nargs='+', default=[], metavar='CONFIG', help='(default: all on COCO)')
     five.add_argument('--height', type=int, default=800, help='of the image in pixels (default: 800)')
     five.add_argument('--width', type=int, default=1280, help='of the image in pixels (default: 1280)')
+    five.add_argument('--pretrained', metavar='CHECKPOINT', help='what the backbones start from (default: random weights)')
+    five.add_argument('--inference', action='store_true', help='make one whole inference of 800x1333 px too')
     for command in (one, two, three, four, five):
         command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
     commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/*.md')
@@ -58,15 +62,21 @@ def parse_args():
 
 
 def publish():
-    """Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` by ``docs/results/NAME.md``."""
-    docs = Path(__file__).resolve().parent.parent / 'docs'
+    """Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` by ``docs/results/NAME.md``, and the line on size
+    and memory in the headers of detectors."""
+    docs = ROOT / 'docs'
 
     def replace(match):
         return f'<!-- {match[1]} -->\n{(docs / "results" / f"{match[1]}.md").read_text()}<!-- end -->'
 
-    for page in (docs / 'scaling.md', docs / 'reliability.md', docs / 'detectors.md'):
+    for page in (docs / 'scaling.md', docs / 'reliability.md', docs / 'detectors.md', docs / 'results.md'):
         page.write_text(re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, page.read_text(), flags=re.S))
         print(f'{page}: written')
+    counts = json.loads((docs / 'results' / 'detectors.json').read_text())
+    for path in sorted((CONFIGS / 'detection').glob('*_coco*.py')):
+        if detectors.model_of(path.stem) in counts['detectors']:
+            line = detectors.header_line(path.stem, counts)
+            path.write_text(re.sub(r'^# (Parameters, GFLOPs|[\d.]+ M parameters).*$', line, path.read_text(), flags=re.M))
 
 
 def main():
@@ -78,8 +88,7 @@ def main():
             if isinstance(number, (int, float)) and number <= 0:
                 raise InputError(f'--{name.replace("_", "-")} {number} should be positive')
     out = args.out or f'work_dirs/benchmark/{args.command}.json'
-    if not out.endswith('.json'):
-        raise InputError(f'--out {out} should end in .json')
+    check_out(out)
 
     def report(line):
         print(line, flush=True)
@@ -96,7 +105,7 @@ def main():
         make_table = predict.table
     elif args.command == 'detectors':
         paths = [Path(path) for path in args.configs] or detectors.configs()
-        found = detectors.measure(paths, (args.height, args.width), report)
+        found = detectors.measure(paths, (args.height, args.width), report, args.pretrained, args.inference)
         make_table = detectors.table
     else:
         found = scaling.measure(args.ranks, args.strategies, args.size, args.batch, args.steps, report)

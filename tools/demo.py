@@ -12,21 +12,19 @@ import os
 import platform
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import torch
 
 import mmum
+from mmum.benchmark.stages import CONFIGS, ROOT, run_stage
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
 from mmum.pictures import detection_picture, write_picture
 
-TOOLS = Path(__file__).resolve().parent
-CONFIGS = TOOLS.parent / 'configs'
+TOOLS = ROOT / 'tools'
 PRETRAIN = CONFIGS / 'selfsup' / 'um_mae_swin_nano_mini.py'
 DETECT = CONFIGS / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
 STARTS = ('from scratch', 'pre-trained')
@@ -46,36 +44,24 @@ def parse_args():
     return parser.parse_args()
 
 
-def run_stage(name, log, *command):
-    """Runs one command of the project; shows its last line as it goes. Returns the seconds it took and its output."""
-    print(f'\n{name}\n  $ python {" ".join(str(part) for part in command)}', flush=True)
-    start, lines, shown = time.time(), [], 0.
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, 'w') as file, subprocess.Popen(
-            [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, 'PYTHONUNBUFFERED': '1'}) as process:
-        for line in process.stdout:
-            file.write(line)
-            lines.append(line)
-            progress = re.search(r'Epoch\((train|test|val)\).*', line)
-            if progress and time.time() - shown > 5:
-                shown = time.time()
-                parts = re.findall(r'\[\d+\]\[ *\d+/\d+\]|\[ *\d+/\d+\]|eta: \S+|(?<= )loss: \S+', progress[0])
-                print(f'  {time.time() - start:4.0f} s  {progress[1]} {"  ".join(parts)}', flush=True)
-    if process.returncode:
-        print(''.join(lines[-15:]), file=sys.stderr)
-        raise InputError(f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are above, all of '
-                         f'them in {log}')
-    seconds = time.time() - start
-    print(f'  done in {seconds:.0f} s', flush=True)
-    return seconds, ''.join(lines)
+def show(line):
+    print(line, flush=True)
+
+
+def run(name, log, *command):
+    """Runs one command of the project and shows it. Returns the seconds it took and its output."""
+    show(f'\n{name}\n  $ python {" ".join(str(part) for part in command)}')
+    log.unlink(missing_ok=True)  # of an earlier demo
+    seconds, output = run_stage(name, log, *command, report=show)
+    show(f'  done in {seconds:.0f} s')
+    return seconds, output
 
 
 def run_seed(args, out, seed):
     """One run of everything but the data. Returns AP and seconds."""
     seconds, ap = {}, {}
     pretrain = out / 'pretrain'
-    seconds['pre-training'], _ = run_stage(
+    seconds['pre-training'], _ = run(
         'Pre-training on unlabelled images', out / 'pretrain.log', TOOLS / 'train.py', PRETRAIN, '--amp', '--work-dir',
         pretrain, '--cfg-options', f'data_root={args.data}/unlabelled', f'randomness.seed={seed}', *args.pretrain_options)
     checkpoint = (pretrain / 'last_checkpoint').read_text()
@@ -83,10 +69,10 @@ def run_seed(args, out, seed):
         work_dir = out / start.replace(' ', '_')
         pretrained = checkpoint if start == 'pre-trained' else None
         options = ['--cfg-options', f'data_root={args.data}', f'randomness.seed={seed}', *args.detect_options]
-        seconds[f'Mask R-CNN {start}'], _ = run_stage(
+        seconds[f'Mask R-CNN {start}'], _ = run(
             f'Mask R-CNN, {start}', out / f'{work_dir.name}.log', TOOLS / 'train.py', DETECT, '--amp', '--work-dir', work_dir,
             *options, f'pretrained={pretrained}')
-        seconds[f'test {start}'], output = run_stage(
+        seconds[f'test {start}'], output = run(
             f'Testing Mask R-CNN, {start}', out / f'{work_dir.name}_test.log', TOOLS / 'test.py', DETECT,
             (work_dir / 'last_checkpoint').read_text(), '--work-dir', work_dir / 'test', *options,
             f'test_evaluator.outfile_prefix={work_dir}/results')
@@ -133,7 +119,7 @@ def table(results):
 
 def publish(folder):
     """Puts the table of an earlier run between the marks of README.md and docs/results.md."""
-    root, folder = TOOLS.parent, Path(folder)
+    root, folder = ROOT, Path(folder)
     if not (folder / 'results.json').exists():
         raise InputError(f'{folder} holds no results.json: give the --out folder of an earlier run')
     results = json.loads((folder / 'results.json').read_text())
@@ -153,7 +139,7 @@ def main():
     out, data = Path(args.out), Path(args.data)
     start, data_seconds = time.time(), None
     if not (data / 'annotations' / 'val.json').exists():
-        data_seconds, _ = run_stage('Data', out / 'data.log', TOOLS / 'prepare_data.py', 'mini', '--out', data)
+        data_seconds, _ = run('Data', out / 'data.log', TOOLS / 'prepare_data.py', 'mini', '--out', data)
     runs = []
     for seed in args.seeds:
         folder = out if len(args.seeds) == 1 else out / f'seed_{seed}'

@@ -5,7 +5,7 @@ in peace. Exit code 0 only if they are equal.
 """
 import sys
 
-from mmum.benchmark.report import caption_of, provenance, write_result
+from mmum.benchmark.report import caption_of, check_out, provenance, write_result
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.soak import Soak
 from mmum.errors import InputError
@@ -34,8 +34,7 @@ def main():
     if args.minutes < 1:
         raise InputError(f'--minutes {args.minutes:g} should be at least 1')
     out = args.out or f'{args.work_dir}/result.json'
-    if not out.endswith('.json'):
-        raise InputError(f'--out {out} should end in .json')
+    check_out(out)
     found = Soak(args.work_dir, args.minutes, args.seed, lambda line: print(line, flush=True)).run()
     result = dict(provenance=provenance(), **found)
     write_result(out, result, table(result))

@@ -5,22 +5,8 @@
 #
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
 # Parameters, GFLOPs and memory: docs/detectors.md.
-_base_ = ['mmdet::htc/htc-without-semantic_r50_fpn_1x_coco.py', '../_base_/detection_runtime.py']
-model = dict(backbone=dict(_delete_=True, **_base_.um_swin_t), neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
-
-train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[0] = test_pipeline[0] = dict(type='LoadWholeImage')
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
-
-max_epochs = 36
-train_cfg = dict(max_epochs=max_epochs)
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=max_epochs, by_epoch=True, milestones=[27, 33], gamma=0.1)
-]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP'))
+_base_ = './htc_um_swin_t_3x_coco.py'
+model = dict(roi_head=dict(semantic_roi_extractor=None, semantic_head=None))
+train_pipeline = _base_.train_pipeline
+train_pipeline[1] = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline, data_prefix=dict(_delete_=True, img='train2017/')))

@@ -6,28 +6,8 @@
 # HTC++ is that of the Swin paper. No stuff maps are needed.
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
 # Parameters, GFLOPs and memory: docs/detectors.md.
-_base_ = './htc_without_semantic_um_swin_t_3x_coco.py'
-
-soft_nms = dict(type='soft_nms', iou_threshold=0.5, min_score=1e-3)
-model = dict(
-    backbone=dict(drop_path_rate=0.2),
-    neck=dict(type='GlobalAttentionFPN', num_heads=24),  # one global self-attention layer after the last stage
-    test_cfg=dict(rcnn=dict(nms=dict(_delete_=True, **soft_nms))))
-
-train_pipeline = [
-    dict(type='LoadWholeImage'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='SafeInstaBoost'),
-    # short side 400 to 1400, long side at most 1600
-    dict(type='RandomResize', scale=[(1600, 400), (1600, 1400)], keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs')
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-
-max_epochs = 72
-train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=max_epochs, by_epoch=True, milestones=[63, 69], gamma=0.1)
-]
+_base_ = './htcpp_um_swin_t_6x_coco.py'
+model = dict(roi_head=dict(semantic_roi_extractor=None, semantic_head=None))
+train_pipeline = _base_.train_pipeline
+train_pipeline[1] = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline, data_prefix=dict(_delete_=True, img='train2017/')))

@@ -1,8 +1,8 @@
 """Parameters, FLOPs and memory of detectors at full size."""
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
@@ -11,7 +11,8 @@ from mmengine.registry import init_default_scope
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmum.benchmark.report import caption_of, markdown_table
+from mmum.benchmark.report import caption_of, markdown_table, peak_rss_mb
+from mmum.benchmark.stages import CONFIGS
 from mmum.engine.config import load_config
 from mmum.engine.cost import kept
 from mmum.errors import InputError
@@ -48,24 +49,26 @@ def inference_flops(model, data):
     return total
 
 
-def measure(paths, side, report):
+def measure(paths, side, report, pretrained=None, inference=False):
     """Counts detectors.
 
     Args:
         paths (Sequence[Path]): Configs.
         side (tuple[int, int]): Height and width of the image, in pixels.
         report (Callable): Gets lines of progress.
+        pretrained (str, optional): Checkpoint that the backbones start from. Defaults to None: random weights.
+        inference (bool): Also make one inference of 800x1333 px, boxes and masks and all. Defaults to False.
 
     Returns:
         dict: ``detectors``: for each config ``parameters``; ``gmac``, 10 ** 9 multiply-adds of one inference (attention on its
-        math backend; operators of mmcv, such as RoIAlign and NMS, are not counted); and ``kept_mb``, what one image of
-        training keeps for the backward in float32.
+        math backend; operators of mmcv, such as RoIAlign and NMS, are not counted); ``kept_mb``, what one image of training
+        keeps for the backward in float32; and with ``inference`` its ``seconds``, ``peak_mb`` of the process, and ``boxes``.
     """
     found = {}
     for path in paths:  # each in a process of its own: what one leaves in memory is not there for the next
         with ProcessPoolExecutor(1, get_context('spawn')) as pool:
             try:
-                one = found[path.stem] = pool.submit(measure_one, path, side).result()
+                one = found[path.stem] = pool.submit(measure_one, path, side, pretrained, inference).result()
             except BrokenProcessPool as error:
                 raise InputError(f'{path} was killed while it was measured, most likely for memory: leave it out with '
                                  '--configs, or use a machine with more') from error
@@ -73,12 +76,15 @@ def measure(paths, side, report):
     return dict(settings=dict(side=list(side)), detectors=found)
 
 
-def measure_one(path, side):
+def measure_one(path, side, pretrained, inference):
     """One detector of :func:`measure`."""
     init_default_scope('mmdet')
-    cfg = load_config(str(path))
+    cfg = load_config(str(path), dict(pretrained=pretrained))
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
+    if pretrained:
+        model.backbone.init_weights()  # tells what was loaded
+    found = dict(inference=infer(model)) if inference else {}
     parameters = sum(p.numel() for p in model.parameters())
     semantic = 'semantic_head' in cfg.model.get('roi_head', {})
     batch = demo_mm_inputs(1, [(3, *side)], num_classes=80, num_items=[8], with_mask=True, with_semantic=semantic,
@@ -88,7 +94,18 @@ def measure_one(path, side):
     model.train()
     with kept([*model.parameters(), *model.buffers(), data['inputs']]) as storages:
         model.parse_losses(model(data['inputs'], data['data_samples'], mode='loss'))
-    return dict(parameters=parameters, gmac=gmac, kept_mb=sum(storages.values()) / 1e6, paper=of_the_paper(path.stem))
+    return dict(parameters=parameters, gmac=gmac, kept_mb=sum(storages.values()) / 1e6, paper=of_the_paper(path.stem), **found)
+
+
+def infer(model, side=(800, 1333)):
+    """One inference as ``tools/test.py`` makes it."""
+    batch = demo_mm_inputs(1, [(3, *side)], num_classes=80)
+    model.eval()
+    start = time.perf_counter()
+    with torch.no_grad():
+        found = model.test_step(batch)[0].pred_instances
+    return dict(side=list(side), seconds=time.perf_counter() - start, peak_mb=peak_rss_mb(), boxes=len(found),
+                masks=list(found.masks.shape) if 'masks' in found else None)
 
 
 def table(result):
@@ -101,6 +118,11 @@ def table(result):
         state = 16 * one['parameters'] / 1e6
         rows.append([f'`{name}`', f'{one["parameters"] / 1e6:.1f}', f'{one["gmac"]:.0f}', paper,
                      f'{(state + one["kept_mb"]) / 1e3:.1f}'])
+    for name, one in result['detectors'].items():
+        if 'inference' in one:
+            height, width = one['inference']['side']
+            caption += (f' One whole inference of {width}x{height} px with `{name}`: {one["inference"]["seconds"]:.0f} s, '
+                        f'{one["inference"]["peak_mb"] / 1e3:.1f} GB at most.')
     head = ['config', 'M parameters', 'GMAC', "the Swin paper's M / GMAC", 'GB of training, estimated']
     caption = (f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the Swin paper calls '
                "FLOPs) of one inference are exact counts, without mmcv's operators such as RoIAlign; mask heads see 100 boxes. "
@@ -109,7 +131,20 @@ def table(result):
     return markdown_table(head, rows, caption)
 
 
+def header_line(name, result):
+    """What the header of a detector's config says of its size and memory."""
+    one = result['detectors'][model_of(name)]
+    height, width = result['settings']['side']
+    return (f'# {one["parameters"] / 1e6:.1f} M parameters, {one["gmac"]:.0f} GMAC at {width}x{height}. Memory, an estimate of '
+            f'docs/detectors.md: {16 * one["parameters"] / 1e9:.1f} GB, and {one["kept_mb"] / 1e3:.1f} GB an image in float32.')
+
+
+def model_of(name):
+    """The config that was measured for this one: with another schedule or test, but the same model."""
+    name = name.removesuffix('_tta')
+    return name.replace('_3x_', '_1x_') if name.startswith('mask_rcnn') else name
+
+
 def configs():
-    """All detectors on COCO; those of Mask R-CNN with 3x are the models of 1x."""
-    folder = Path(__file__).resolve().parents[2] / 'configs' / 'detection'
-    return sorted(path for path in folder.glob('*_coco.py') if not path.match('mask_rcnn_*_3x_coco.py'))
+    """All detectors on COCO, each model once."""
+    return sorted(path for path in (CONFIGS / 'detection').glob('*_coco.py') if model_of(path.stem) == path.stem)

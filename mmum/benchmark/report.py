@@ -5,6 +5,7 @@ import platform
 import resource
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ import torch
 import mmum
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
+from mmum.files import write_whole
 
 
 def hardware():
@@ -57,12 +59,24 @@ def caption_of(result):
     return f'`{head["command"]}`, {head["hardware"]}, torch {versions["torch"]}, mmum {versions["mmum"]}, {head["date"]}.'
 
 
+def check_out(path):
+    """Raises InputError, before hours are spent, unless a result file can be written there."""
+    path = Path(path)
+    if path.suffix != '.json':
+        raise InputError(f'--out {path} should end in .json')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f'--out {path} cannot be written ({error.strerror}): give another') from error
+
+
 def write_result(path, result, table):
     """Writes the JSON, and the table beside it as Markdown."""
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1) + '\n')
-        path.with_suffix('.md').write_text(table)
+        write_whole(path, (json.dumps(result, indent=1) + '\n').encode())
+        write_whole(path.with_suffix('.md'), table.encode())
     except OSError as error:
         raise InputError(f'{path} cannot be written ({error.strerror}): give another --out') from error

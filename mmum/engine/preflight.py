@@ -93,7 +93,7 @@ def _check_coco(dataset, split):
         raise InputError(f'the class {some(unknown, 3)} of the config is not among the categories of {annotation_file} '
                          f'({some(categories, 10)}): set metainfo=dict(classes=(...)) of {split}_dataloader.dataset to them')
     for kind, ids in check_coco(annotations).items():
-        what = f'{annotation_file}: {len(ids)} x {kind} (id {some([str(one) for one in ids], 3)})'
+        what = f'{annotation_file}: {len(ids)} x {kind} (id {some(ids, 3)})'
         if FAULTS[kind] is None:
             raise InputError(f'{what}: mend the file, tools/check_data.py lists all')
         if kind.startswith(('box', 'polygon')):

@@ -132,3 +132,35 @@ def test_output_norms():
 def test_archs_that_cannot_be(arch):
     with pytest.raises(InputError, match='arch|heads do not divide'):
         MODELS.build(dict(type='UMSwin', arch=arch))
+
+
+@pytest.mark.parametrize('size', [(128, 192), (100, 160)])
+def test_a_mirrored_image_and_a_mirrored_network_give_mirrored_features(size):
+    """Windows, shifts and walls have no favourite side, as in stock Swin, where whole windows fit into the width."""
+    model = UMSwin(SMALL_ARCH, window_size=4, pad_small_map=True, out_indices=(0, 1, 2)).eval()
+    model.init_weights()
+    images = torch.randn(2, 3, *size)
+    straight = [stage.flip(-1) for stage in model(images)]
+    unlike = model(images.flip(-1))
+    with torch.no_grad():
+        model.patch_embed.weight.copy_(model.patch_embed.weight.flip(-1))
+        for stage in model.stages:
+            if stage.downsample is not None:
+                stage.downsample.proj.weight.copy_(stage.downsample.proj.weight.flip(-1))
+            for block in stage.blocks:
+                block.attn.pos_mlp[0].weight[:, 1] *= -1  # the column of an offset
+    for i, (a, b, c) in enumerate(zip(straight, model(images.flip(-1)), unlike)):
+        if straight[i].shape[3] % 4 == 0:  # else padding is on one side
+            torch.testing.assert_close(b, a, atol=1e-4, rtol=1e-4)
+            assert not torch.allclose(c, a, atol=1e-2)
+
+
+def test_windows_that_are_filled_up_do_not_see_with_what():
+    """A map that is no multiple of the window is padded after the norm: nothing that the tokens beside it hold gets in."""
+    layout = dense_layout(10, 14, 4, 2, True, 'cpu')
+    assert layout.padded == (12, 16)
+    x, fill = torch.randn(1, 10, 14, 6), torch.randn(6)
+    windows = layout.split(x, fill=fill)[0, :, 0]
+    own = layout.split(torch.ones(1, 10, 14, 1))[0, :, 0, :, 0].bool()
+    assert torch.equal(windows[~own], fill.expand(int((~own).sum()), 6))
+    assert torch.equal(windows[own].sort(0).values, x.flatten(0, 2).sort(0).values)

@@ -1,0 +1,49 @@
+"""Commands of the project as stages of a larger work: their output goes to a log, their progress to the screen."""
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mmum.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
+
+
+def run_stage(name, log, *command, report=None, **env):
+    """Runs one command of the project.
+
+    Args:
+        name (str): Of the stage, for errors.
+        log (str | Path): Gets all of its output; more is added at the end.
+        *command: The tool and its arguments.
+        report (Callable, optional): Gets a line of progress every few seconds. Defaults to None.
+        **env: Environment variables.
+
+    Returns:
+        tuple[float, str]: The seconds it took, and its output.
+
+    Raises:
+        InputError: If it fails.
+    """
+    log = Path(log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start, lines, shown = time.time(), [], 0.
+    with open(log, 'a') as file, subprocess.Popen(
+            [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, 'PYTHONUNBUFFERED': '1', **env}) as process:
+        for line in process.stdout:
+            file.write(line)
+            lines.append(line)
+            progress = report and re.search(r'Epoch\((train|test|val)\).*', line)
+            if progress and time.time() - shown > 5:
+                shown = time.time()
+                parts = re.findall(r'\[\d+\]\[ *\d+/\d+\]|\[ *\d+/\d+\]|eta: \S+|(?<= )loss: \S+', progress[0])
+                report(f'  {time.time() - start:4.0f} s  {progress[1]} {"  ".join(parts)}')
+    if process.returncode:
+        print(''.join(lines[-15:]), file=sys.stderr)
+        raise InputError(f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are above, all of '
+                         f'them in {log}')
+    return time.time() - start, ''.join(lines)
