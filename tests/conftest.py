@@ -107,7 +107,9 @@ def mini(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _seed():
+def _alone():
+    """No test depends on the one before: neither its randomness nor its scope."""
     import numpy as np
+    DefaultScope._instance_dict.clear()
     np.random.seed(0)
     torch.manual_seed(0)

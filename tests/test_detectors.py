@@ -50,6 +50,12 @@ def small_config(path, coco):
     cfg.model.neck.in_channels = [16, 32, 64, 128][-len(backbone.out_indices):]
     for part in (cfg.model.neck, cfg.model.get('rpn_head'), cfg.model.get('roi_head'), cfg.model.get('bbox_head')):
         reduce(part)
+    if cfg.model.get('roi_head'):  # fewer boxes
+        stages = cfg.model.train_cfg.rcnn if isinstance(cfg.model.train_cfg.rcnn, list) else [cfg.model.train_cfg.rcnn]
+        for stage in stages:
+            stage.sampler.num = 32
+        cfg.model.train_cfg.rpn_proposal.max_per_img = cfg.model.test_cfg.rpn.max_per_img = 50
+        cfg.model.test_cfg.rcnn.score_thr = 0.001
     for loader, split in ((cfg.train_dataloader, 'train'), (cfg.test_dataloader, 'val')):
         dataset = loader.dataset
         reduce(dataset.pipeline)
@@ -72,7 +78,7 @@ def test_two_steps_and_an_evaluation(path, coco):
     batch = model.data_preprocessor(pseudo_collate([dataset[i] for i in range(2)]), True)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-3)
     losses = []
-    for _ in range(2):
+    for _ in range(3):  # the third is the loss after two steps
         torch.manual_seed(0)  # which boxes are sampled
         loss, parts = model.parse_losses(model(**batch, mode='loss'))
         optimizer.zero_grad()
@@ -80,13 +86,13 @@ def test_two_steps_and_an_evaluation(path, coco):
         optimizer.step()
         losses.append(loss.item())
     # the targets of GFL are the quality of its own boxes: its loss may grow at first
-    assert np.isfinite(losses).all() and (losses[1] < losses[0] or cfg.model.type == 'GFL')
+    assert np.isfinite(losses).all() and (losses[2] < losses[0] or cfg.model.type == 'GFL')
     without = [name for name, p in model.backbone.named_parameters() if p.requires_grad and p.grad is None]
     assert not [name for name in without if 'secondary_token' not in name and 'mask_token' not in name]
     kinds = {'loss_mask' in key.rpartition('.')[2] for key in parts}
     masks = True in kinds
     assert masks == ('gfl' not in path.stem)
-    assert ('loss_semantic_seg' in parts) == ('semantic_head' in cfg.model.get('roi_head', {}))
+    assert ('loss_semantic_seg' in parts) == bool(cfg.model.get('roi_head', {}).get('semantic_head'))
     model.eval()
     cfg.test_evaluator.pop('backend_args', None)
     metric = METRICS.build(cfg.test_evaluator)
@@ -165,18 +171,13 @@ def test_global_attention_begins_as_it_was():
     layer.init_weights()
     x = torch.randn(2, 64, 5, 7)
     assert torch.equal(layer(x), x)
-    torch.nn.init.normal_(layer.attn.proj.weight)
+    torch.nn.init.normal_(layer.block.attn.proj.weight)
+    torch.nn.init.normal_(layer.block.mlp.fc2.weight)
     assert not torch.allclose(layer(x), x)
     # every token sees all others, in any order
     order = torch.randperm(35)
     shuffled = x.flatten(2)[..., order].view_as(x)
-    torch.testing.assert_close(layer(shuffled), layer(x).flatten(2)[..., order].view_as(x))
-    reference = torch.nn.MultiheadAttention(64, 2, batch_first=True)
-    reference.in_proj_weight, reference.in_proj_bias = layer.attn.qkv.weight, layer.attn.qkv.bias
-    reference.out_proj = layer.attn.proj
-    tokens = layer.norm(x.flatten(2).transpose(1, 2))
-    expected = x + reference(tokens, tokens, tokens)[0].transpose(1, 2).view_as(x)
-    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer(shuffled), layer(x).flatten(2)[..., order].view_as(x), atol=1e-4, rtol=1e-4)
     neck = GlobalAttentionFPN([16, 32, 64, 128], out_channels=32, num_outs=5)
     neck.init_weights()
     outs = neck([torch.randn(1, 16 * 2**i, 32 // 2**i, 32 // 2**i) for i in range(4)])

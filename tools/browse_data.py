@@ -38,7 +38,7 @@ class DetectionPictures:
     """Boxes, masks and classes on an image: as it was loaded, and as it is trained on."""
 
     def __init__(self, dataset, pipeline):
-        self.dataset, self.visualizer = dataset, DetLocalVisualizer()
+        self.dataset, self.visualizer = dataset, DetLocalVisualizer(alpha=0.3)
         self.visualizer.dataset_meta = dataset.metainfo
         load = pipeline[:1 + next(i for i, t in enumerate(pipeline) if t['type'].endswith('LoadAnnotations'))]
         self.load = Compose([TRANSFORMS.build(t) for t in [*load, dict(type='PackDetInputs', meta_keys=())]])

@@ -29,3 +29,12 @@ stock_swin_t = dict(
     out_indices=_all,
     pad_small_map=True,
     init_cfg=_start)
+
+# The box heads of the Swin paper's cascades: with four convolutions, and parameters and multiply-adds are those that it prints.
+# Group norm in the place of its SyncBN: the same with any number of GPUs and images.
+swin_box_head = dict(
+    type='ConvFCBBoxHead',
+    num_shared_convs=4,
+    num_shared_fcs=1,
+    conv_out_channels=256,
+    norm_cfg=dict(type='GN', num_groups=32))

@@ -12,5 +12,12 @@ _base_ = [
     'mmdet::_base_/default_runtime.py',
     '../_base_/detection_runtime.py',
 ]
-model = dict(backbone=dict(_delete_=True, **_base_.um_swin_t), neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
+model = dict(
+    backbone=dict(_delete_=True, **_base_.um_swin_t),
+    neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]),
+    roi_head=dict(bbox_head=[{
+        **head,
+        **_base_.swin_box_head, 'reg_class_agnostic': False, 'reg_decoded_bbox': True,
+        'loss_bbox': dict(type='GIoULoss', loss_weight=10.0)
+    } for head in _base_.model.roi_head.bbox_head]))
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP'))

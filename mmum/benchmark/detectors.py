@@ -17,9 +17,9 @@ from mmum.engine.config import load_config
 from mmum.engine.cost import kept
 from mmum.errors import InputError
 
-# Of the Swin paper (arXiv 2103.14030), at 1280x800: millions of parameters, 10^9 multiply-adds (its "FLOPs"). Its Cascade Mask
-# R-CNN has other box heads (four convolutions) than mmdet's.
-PAPER = dict(mask_rcnn_swin_t=(48, 264), htcpp_swin_l=(284, 1470))
+# Of the Swin paper (arXiv 2103.14030), at 1280x800: millions of parameters, 10^9 multiply-adds (its "FLOPs").
+PAPER = dict(mask_rcnn_swin_t=(48, 264), cascade_mask_rcnn_swin_t=(86, 745), cascade_mask_rcnn_swin_b=(145, 982),
+             htcpp_swin_l=(284, 1470))
 MASKS = 100  # of one image: mask heads see the final boxes
 
 
@@ -86,7 +86,7 @@ def measure_one(path, side, pretrained, inference):
         model.backbone.init_weights()  # tells what was loaded
     found = dict(inference=infer(model)) if inference else {}
     parameters = sum(p.numel() for p in model.parameters())
-    semantic = 'semantic_head' in cfg.model.get('roi_head', {})
+    semantic = bool(cfg.model.get('roi_head', {}).get('semantic_head'))
     batch = demo_mm_inputs(1, [(3, *side)], num_classes=80, num_items=[8], with_mask=True, with_semantic=semantic,
                            sem_seg_output_strides=8)
     data = model.data_preprocessor(batch, True)
@@ -118,16 +118,16 @@ def table(result):
         state = 16 * one['parameters'] / 1e6
         rows.append([f'`{name}`', f'{one["parameters"] / 1e6:.1f}', f'{one["gmac"]:.0f}', paper,
                      f'{(state + one["kept_mb"]) / 1e3:.1f}'])
-    for name, one in result['detectors'].items():
-        if 'inference' in one:
-            height, width = one['inference']['side']
-            caption += (f' One whole inference of {width}x{height} px with `{name}`: {one["inference"]["seconds"]:.0f} s, '
-                        f'{one["inference"]["peak_mb"] / 1e3:.1f} GB at most.')
     head = ['config', 'M parameters', 'GMAC', "the Swin paper's M / GMAC", 'GB of training, estimated']
     caption = (f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the Swin paper calls '
                "FLOPs) of one inference are exact counts, without mmcv's operators such as RoIAlign; mask heads see 100 boxes. "
                'Memory is an estimate: weights, gradients and moments, and what one image keeps for the backward, all in '
                'float32; --amp nearly halves the latter.')
+    for name, one in result['detectors'].items():
+        if 'inference' in one:
+            height, width = one['inference']['side']
+            caption += (f' One whole inference of {width}x{height} px with `{name}`: {one["inference"]["seconds"]:.0f} s, '
+                        f'{one["inference"]["peak_mb"] / 1e3:.1f} GB at most.')
     return markdown_table(head, rows, caption)
 
 

@@ -4,14 +4,14 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmum.models.layers import Attention, attend
+from mmum.models.layers import TransformerBlock
 
 
 class GlobalAttention(BaseModule):
-    """One self-attention layer over all tokens of the last stage (the Swin paper, HTC++).
+    """One transformer block over all tokens of the last stage, without windows (the Swin paper, HTC++).
 
-    ``x + attn(LN x)``, without positions. Its last projection starts at zero, so that a training begins with the features that
-    were pre-trained.
+    A whole block, with its MLP: the parameters that the Swin paper prints for HTC++ are those with it. The last projections
+    start at zero, so that a training begins with the features that were pre-trained.
 
     Args:
         in_channels (int): Channels of the last stage.
@@ -21,21 +21,18 @@ class GlobalAttention(BaseModule):
 
     def __init__(self, in_channels, num_heads=None, init_cfg=None):
         super().__init__(init_cfg)
-        self.norm = nn.LayerNorm(in_channels, eps=1e-5)
-        self.attn = Attention(in_channels, num_heads or in_channels // 32)
+        self.block = TransformerBlock(in_channels, num_heads or in_channels // 32)
 
     def init_weights(self):
         super().init_weights()
-        nn.init.zeros_(self.attn.proj.weight)
-        nn.init.zeros_(self.attn.proj.bias)
+        for last in (self.block.attn.proj, self.block.mlp.fc2):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, last):
         """(N, C, H, W) -> the same."""
-        n, c, height, width = last.shape
-        x = last.flatten(2).transpose(1, 2)
-        q, k, v = self.attn.split_heads(self.attn.project(x, self.norm))
-        x = x + self.attn.merge_heads(attend(q, k, v, fused=True))
-        return x.transpose(1, 2).reshape(n, c, height, width)
+        x = self.block(last.flatten(2).transpose(1, 2))
+        return x.transpose(1, 2).reshape(last.shape)
 
 
 @MODELS.register_module()
