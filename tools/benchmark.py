@@ -85,7 +85,7 @@ def main():
         return publish()
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, (int, float)) and number <= 0:
+            if isinstance(number, (int, float)) and not isinstance(number, bool) and number <= 0:
                 raise InputError(f'--{name.replace("_", "-")} {number} should be positive')
     out = args.out or f'work_dirs/benchmark/{args.command}.json'
     check_out(out)

@@ -29,24 +29,40 @@ def of_the_paper(name):
 
 
 def inference_flops(model, data):
-    """Counts one inference. mmdet's forward without boxes puts all proposals of a cascade through the mask heads: here 100."""
-    seen = []
-    heads = getattr(getattr(model, 'roi_head', None), 'mask_head', None)
-    heads = list(heads) if isinstance(heads, torch.nn.ModuleList) else [heads] if heads is not None else []
-    handles = [heads[0].register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))] if heads else []
+    """Counts one inference; mask heads get the first 100 boxes, where mmdet's forward would give a cascade's all proposals."""
+    roi_head = getattr(model, 'roi_head', None)
+    masks = getattr(roi_head, 'with_mask', False)
+    if masks:
+        forward = roi_head._mask_forward
+
+        def limited(*args, **kwargs):
+            boxes = [value for value in (*args, *kwargs.values()) if _are_boxes(value)]
+            few = forward(*map(_first, args), **{key: _first(value) for key, value in kwargs.items()})
+            return {key: _as_many(value, len(boxes[0])) for key, value in few.items()}  # as if all had been there
+
+        roi_head._mask_forward = limited
     model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False, depth=9) as counter, sdpa_kernel(SDPBackend.MATH):
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         model(data['inputs'], data['data_samples'], mode='tensor')
-    for handle in handles:
-        handle.remove()
-    total = counter.get_total_flops()
-    if heads:
-        names = [name for name, module in model.named_modules() if any(module is head for head in heads)]
-        counts = counter.get_flop_counts()
-        masks = sum(sum(numbers.values()) for name, numbers in counts.items()
-                    if any(name == one or name.endswith(f'.{one}') for one in names))
-        total -= masks * (1 - MASKS / seen[0]) if seen[0] > MASKS else 0
-    return total
+    if masks:
+        del roi_head._mask_forward  # the class's own again
+    return counter.get_total_flops()
+
+
+def _are_boxes(value):
+    return isinstance(value, torch.Tensor) and value.dim() == 2 and value.shape[1] == 5
+
+
+def _first(value):
+    """Of boxes (N, 5) the first ones, everything else as it is."""
+    return value[:MASKS] if _are_boxes(value) else value
+
+
+def _as_many(value, number):
+    """A result with this many rows."""
+    if isinstance(value, (list, tuple)):
+        return [_as_many(one, number) for one in value]
+    return value[:1].expand(number, *value.shape[1:]) if isinstance(value, torch.Tensor) else value
 
 
 def measure(paths, side, report, pretrained=None, inference=False):
