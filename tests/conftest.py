@@ -110,6 +110,7 @@ def mini(tmp_path_factory):
 def _alone():
     """No test depends on the one before: neither its randomness nor its scope."""
     import numpy as np
-    DefaultScope._instance_dict.clear()
     np.random.seed(0)
     torch.manual_seed(0)
+    yield
+    DefaultScope._instance_dict.clear()

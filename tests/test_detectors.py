@@ -1,4 +1,6 @@
 """Every detector, smaller but through its own config: two training steps, and box and mask AP."""
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -136,6 +138,27 @@ def test_the_authors_files_start_it(path, tmp_path):
     assert 'backbone' not in unused and 'stages' not in unused and 'neck' in unused
 
 
+def test_multi_scale_testing(coco):
+    """Every scale, mirrored and not, soft-NMS over all of them, and masks."""
+    from mmdet.registry import DATASETS, MODELS
+
+    from mmum.engine.config import set_tta
+    init_default_scope('mmdet')
+    cfg = small_config(ROOT / 'configs' / 'detection' / 'htcpp_um_swin_l_6x_coco_tta.py', coco)
+    views = cfg.tta_pipeline[1].transforms
+    assert [t.scale for t in views[0]] == [(1600, side) for side in (400, 600, 800, 1000, 1200, 1400)]
+    for t, side in zip(views[0], (64, 96, 128, 160, 96, 128)):
+        t.scale = (160, side)
+    set_tta(cfg)
+    assert cfg.model.tta_cfg.nms.type == 'soft_nms'
+    model = MODELS.build(cfg.model).eval()
+    batch = pseudo_collate([DATASETS.build(cfg.test_dataloader.dataset)[0]])
+    assert len(batch['inputs']) == 12
+    with torch.no_grad():
+        found, = model.test_step(batch)
+    assert 0 < len(found.pred_instances) <= 100 and found.pred_instances.masks.shape[1:] == (128, 128)
+
+
 def test_the_papers_htc():
     """HTC++ as the Swin paper has it."""
     cfg = load_config(str(ROOT / 'configs' / 'detection' / 'htcpp_um_swin_l_6x_coco.py'))
@@ -148,6 +171,17 @@ def test_the_papers_htc():
     assert cfg.train_dataloader.dataset.pipeline[3].scale == [(1600, 400), (1600, 1400)]
     assert cfg.model.test_cfg.rcnn.nms.type == 'soft_nms' and cfg.model.neck.type == 'GlobalAttentionFPN'
     assert cfg.model.roi_head.semantic_head.num_classes == 183 and cfg.model.backbone.with_cp
+
+
+def test_parameters_are_those_of_the_swin_paper():
+    """Counted by tools/benchmark.py; of UM-MAE's Swin but for the merges, of 4 x 2 C^2 instead of 4 C x 2 C and a bias."""
+    counted = json.loads((ROOT / 'docs' / 'results' / 'detectors.json').read_text())['detectors']
+    for name, (parameters, gmac) in dict(mask_rcnn_swin_t_1x_coco=(48, 264), cascade_mask_rcnn_swin_t_3x_coco=(86, 745),
+                                         cascade_mask_rcnn_swin_b_3x_coco=(145, 982),
+                                         htcpp_um_swin_l_6x_coco=(284, 1470)).items():
+        assert counted[name]['paper'] == [parameters, gmac]
+        assert round(counted[name]['parameters'] / 1e6) == parameters
+        assert abs(counted[name]['gmac'] / gmac - 1) < 0.02, name
 
 
 @pytest.mark.parametrize('size, side, other', [((400, 600), 400, 600), ((640, 480), 533, 400)])

@@ -38,7 +38,7 @@ def place(mini, tmp_path_factory):
 
 
 def test_commands_were_found():
-    assert len(COMMANDS) == 6 and len(re.findall('```', PAGE)) % 2 == 0
+    assert len(COMMANDS) == 7 and len(re.findall('```', PAGE)) % 2 == 0
 
 
 @pytest.mark.parametrize('command', COMMANDS, ids=lambda command: ' '.join(command.split()[1:6]))
@@ -64,6 +64,8 @@ def test_command(command, place, monkeypatch):
         assert 'ema_state_dict' in torch.load('work_dirs/average/epoch_1.pth', weights_only=False)
     if 'show-dir' in command:
         assert list((place / 'PICTURES').rglob('*.jpg'))
+    if 'browse' in command:
+        assert len(list((place / 'LOOK').glob('*.png'))) == 4
     if 'predict' in command:
         assert len(list((place / 'DETECTIONS').glob('*.jpg'))) == 4
 

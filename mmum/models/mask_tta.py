@@ -19,7 +19,17 @@ class MaskTTAModel(DetTTAModel):
         **kwargs: Those of ``DetTTAModel``.
     """
 
+    def test_step(self, data):
+        """Predictions for a batch, merged over its views."""
+        # mmdet's cascades would turn the masks of a mirrored view themselves, by a negative step that torch does not know: they
+        # do not hear of the mirroring
+        for sample in (sample for view in data['data_samples'] for sample in view):
+            sample.set_metainfo(dict(flip=False, view_flip=sample.get('flip', False)))
+        return super().test_step(data)
+
     def _merge_single_sample(self, data_samples):
+        for sample in data_samples:
+            sample.set_metainfo(dict(flip=sample.view_flip))
         views = [sample.pred_instances for sample in data_samples]
         if 'masks' not in views[0]:
             return super()._merge_single_sample(data_samples)

@@ -59,9 +59,11 @@ def run_test(trained, mini, tmp_path, *arguments, options=()):
                      'model.test_cfg.rcnn.score_thr=0.001', *options)
 
 
-@pytest.mark.parametrize('tta', [False, True])
-def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, tta):
-    output = run_test(trained, mini, tmp_path, *(['--tta'] if tta else []))
+@pytest.mark.parametrize('arguments, options', [
+    ([], []), (['--tta'], []),
+    ([], ['model.test_cfg.rcnn.nms.type=soft_nms', 'model.test_cfg.rcnn.nms.min_score=0.001'])], ids=['plain', 'tta', 'soft'])
+def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, arguments, options):
+    output = run_test(trained, mini, tmp_path, *arguments, options=options)
     coco = COCO(str(mini / 'annotations' / 'val.json'))
     for kind in ('bbox', 'segm'):
         found = json.loads((tmp_path / f'results.{kind}.json').read_text())
@@ -101,6 +103,7 @@ BAD = {
     'absent images': ('train_dataloader.dataset.ann_file={tmp}/absent.json', r"names 1 files that are not in .*first no\.jpg"),
     'no annotations': ('train_dataloader.dataset.ann_file={tmp}/text.pth', 'text.pth is not a COCO annotation file'),
     'empty annotations': ('train_dataloader.dataset.ann_file={tmp}/empty.json', 'empty.json lists no images'),
+    'empty annotations of images': ('train_dataloader.dataset.ann_file={tmp}/nothing.json', 'nothing.json lists no annotations'),
     'classes': ('train_dataloader.dataset.metainfo.classes=[cat,dog]', 'class cat, dog of the config'),
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
     'cut image': ('train_dataloader.dataset.data_prefix.img={tmp}/cut', r'cut/00000\d.jpg cannot be read as an image'),
@@ -117,6 +120,7 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     torch.save(dict(state_dict={'a.b': torch.zeros(1)}), tmp_path / 'other.pth')
     annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
     (tmp_path / 'empty.json').write_text(json.dumps({**annotations, 'images': [], 'annotations': []}))
+    (tmp_path / 'nothing.json').write_text(json.dumps({**annotations, 'annotations': []}))
     annotations['images'][3]['file_name'] = 'no.jpg'
     (tmp_path / 'absent.json').write_text(json.dumps(annotations))
     annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
