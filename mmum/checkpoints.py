@@ -237,7 +237,8 @@ def write_checkpoint(path, weights, **meta):
                 save_file({key: value.contiguous() for key, value in weights.items()}, partial,
                           metadata=dict(format='pt', **meta))
             else:
-                torch.save(weights, partial)
+                with open(partial, 'wb') as file:  # by its name torch would not say why
+                    torch.save(weights, file)
     except OSError as error:
         raise InputError(f'{path} cannot be written ({error.strerror or error}): give a place with room that you may write to'
                          ) from error

@@ -1,10 +1,31 @@
 """Files that are whole or not there, and a disk that may be full."""
 import logging
 import os
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.logging import print_log
+
+from mmum.errors import InputError
+
+
+def check_writable(folder, option):
+    """Makes a folder.
+
+    Args:
+        folder (str | Path): The folder.
+        option (str): What the user gave for it, with the value, for the sentence.
+
+    Raises:
+        InputError: Before hours are spent, if no file can be written in it.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f'{option} cannot be written ({error.strerror or error}): give another place') from error
 
 
 @contextmanager

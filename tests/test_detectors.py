@@ -138,6 +138,27 @@ def test_the_authors_files_start_it(path, tmp_path):
     assert 'backbone' not in unused and 'stages' not in unused and 'neck' in unused
 
 
+def test_soft_and_hard_nms(coco):
+    """By the one option that docs/detectors.md names: soft-NMS lowers the scores of what hard NMS removes."""
+    from mmdet.registry import DATASETS, MODELS
+    init_default_scope('mmdet')
+    cfg = small_config(ROOT / 'configs' / 'detection' / 'htcpp_without_semantic_um_swin_t_6x_coco.py', coco)
+    option = 'model.test_cfg.rcnn.nms.type=nms'
+    assert option in (ROOT / 'docs' / 'detectors.md').read_text()
+    cfg.model.test_cfg.rcnn.max_per_img = 100000
+    image = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    found = []
+    for options in ({}, dict([option.split('=')])):
+        cfg.merge_from_dict(options)
+        torch.manual_seed(0)
+        model = MODELS.build(cfg.model).eval()
+        with torch.no_grad():
+            found.append(model.test_step(pseudo_collate([image]))[0].pred_instances)
+    soft, hard = found
+    assert len(soft) > len(hard) > 0
+    assert torch.equal(soft.bboxes[0], hard.bboxes[0]) and torch.equal(soft.scores[0], hard.scores[0])
+
+
 def test_multi_scale_testing(coco):
     """Every scale, mirrored and not, soft-NMS over all of them, and masks."""
     from mmdet.registry import DATASETS, MODELS

@@ -20,6 +20,7 @@ from mmum.engine.command import argument_parser, run_command
 from mmum.engine.draws import seeded
 from mmum.engine.preflight import preflight
 from mmum.errors import InputError
+from mmum.files import check_writable
 from mmum.pictures import mask_picture, side_by_side, write_picture
 
 
@@ -83,10 +84,7 @@ def main():
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     out = Path(args.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f'{out} cannot be written ({error.strerror}): give another --out') from error
+    check_writable(out, f'--out {out}')
     kind = DetectionPictures if DefaultScope.get_current_instance().scope_name == 'mmdet' else PretrainingPictures
     draw = kind(dataset, cfg.train_dataloader.dataset.pipeline)
     chosen = np.linspace(0, len(dataset) - 1, min(args.number, len(dataset))).round().astype(int).tolist()

@@ -22,6 +22,7 @@ from mmum.benchmark.stages import CONFIGS, ROOT, run_stage
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
+from mmum.files import check_writable
 from mmum.pictures import detection_picture, write_picture
 
 TOOLS = ROOT / 'tools'
@@ -137,6 +138,7 @@ def main():
     if min(args.seeds) < 0:
         raise InputError(f'--seeds {min(args.seeds)} should not be negative')
     out, data = Path(args.out), Path(args.data)
+    check_writable(out, f'--out {out}')
     start, data_seconds = time.time(), None
     if not (data / 'annotations' / 'val.json').exists():
         data_seconds, _ = run('Data', out / 'data.log', TOOLS / 'prepare_data.py', 'mini', '--out', data)

@@ -22,7 +22,7 @@ from mmum.engine.command import argument_parser, run_command
 from mmum.engine.config import load_config
 from mmum.engine.resume import read_files_safely
 from mmum.errors import InputError, some
-from mmum.files import write_whole
+from mmum.files import check_writable, write_whole
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
@@ -120,12 +120,14 @@ def main():
     pipeline, classes, out = inferencer.pipeline, inferencer.model.dataset_meta['classes'], Path(args.out)
     names = [f'{images.stem}_{i:06d}.jpg' for i in range(len(images))] if isinstance(images, Frames) else [n for n, _ in images]
     image_ids, categories = ids_of(args.annotations, names, classes)
-    results, sizes = [], []
+    check_writable(out, f'--out {out}')
+    results, sizes, unreadable = [], [], []
     for name, image in track(images, 'detecting', total=len(images)):
         try:
             sample = pipeline(image)
         except Exception as error:  # decoders raise many kinds
-            raise InputError(f'{image if isinstance(image, str) else name} cannot be read as an image ({error})') from error
+            unreadable.append(f'{image if isinstance(image, str) else name} cannot be read as an image ({error})')
+            continue
         with torch.no_grad():
             prediction, = inferencer.model.test_step(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))
         results += coco_results(image_ids[name], categories, prediction.pred_instances)
@@ -136,6 +138,8 @@ def main():
         path.parent.mkdir(parents=True, exist_ok=True)
         inferencer.visualizer.add_datasample(
             'prediction', pixels, prediction, draw_gt=False, pred_score_thr=args.score, out_file=str(path))
+    if not sizes:
+        raise InputError(unreadable[0])
     listed = [dict(id=category, name=name) for category, name in zip(categories, classes)]
     try:
         write_whole(out / 'results.json', json.dumps(results).encode())
@@ -143,7 +147,9 @@ def main():
     except OSError as error:
         raise InputError(f'{out} cannot be written ({error.strerror}): give another --out') from error
     drawn = sum(one['score'] >= args.score for one in results)
-    print(f'{len(images)} images, {drawn} detections of score {args.score} and more: pictures and results.json in {out}')
+    for line in unreadable:
+        print(f'left out: {line}')
+    print(f'{len(sizes)} images, {drawn} detections of score {args.score} and more: pictures and results.json in {out}')
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@
 # Parameters, GFLOPs and memory: docs/detectors.md.
 _base_ = './htcpp_um_swin_l_6x_coco.py'
 # soft-NMS over all views
-tta_model = dict(type='MaskTTAModel', tta_cfg=dict(nms=_base_.soft_nms, max_per_img=100))
+tta_model = dict(type='MaskTTAModel', tta_cfg=dict(nms=_base_.model.test_cfg.rcnn.nms, max_per_img=100))
 tta_pipeline = [
     dict(type='LoadWholeImage'),
     dict(

@@ -8,12 +8,11 @@
 # Parameters, GFLOPs and memory: docs/detectors.md.
 _base_ = './htc_um_swin_t_3x_coco.py'
 
-soft_nms = dict(type='soft_nms', iou_threshold=0.5, min_score=1e-3)
 model = dict(
     backbone=dict(drop_path_rate=0.2),
     neck=dict(type='GlobalAttentionFPN', num_heads=24),  # one global self-attention layer after the last stage
     roi_head=dict(bbox_head=[{**head, **_base_.swin_box_head} for head in _base_.model.roi_head.bbox_head]),
-    test_cfg=dict(rcnn=dict(nms=dict(_delete_=True, **soft_nms))))
+    test_cfg=dict(rcnn=dict(nms=dict(type='soft_nms'))))
 
 train_pipeline = [
     dict(type='LoadWholeImage'),

@@ -5,7 +5,6 @@ import platform
 import resource
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ import torch
 import mmum
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
-from mmum.files import write_whole
+from mmum.files import check_writable, write_whole
 
 
 def hardware():
@@ -64,12 +63,7 @@ def check_out(path):
     path = Path(path)
     if path.suffix != '.json':
         raise InputError(f'--out {path} should end in .json')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise InputError(f'--out {path} cannot be written ({error.strerror}): give another') from error
+    check_writable(path.parent, f'--out {path}')
 
 
 def write_result(path, result, table):

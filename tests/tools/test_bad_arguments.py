@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from tests.conftest import ROOT, call_tool
+from tests.conftest import ROOT, SMALL_ARCH, call_tool
 
 PRETRAIN = ROOT / 'configs/selfsup/um_mae_swin_nano_mini.py'
 DETECT = ROOT / 'configs/detection/mask_rcnn_um_swin_nano_mini.py'
@@ -58,6 +58,12 @@ CASES = [
     ('soak.py --minutes 0', r'--minutes 0 should be at least 1'),
     ('soak.py --work-dir {tmp}/full', r'full exists and is not empty'),
     ('soak.py --out x.txt', r'--out x.txt should end in .json'),
+    ('study.py transfer --seeds -1', r'--seeds -1 should be different numbers, none negative'),
+    ('study.py transfer --jobs 0', r'--jobs 0 should be at least 1'),
+    ('browse_data.py configs/none.py', r'the config configs/none.py does not exist'),
+    (f'browse_data.py {PRETRAIN} --number 0', r'--number 0 should be at least 1'),
+    (f'browse_data.py {PRETRAIN}', r'the image folder data/mini/unlabelled/? does not exist'),
+    (f'browse_data.py {DETECT} --cfg-options data_root={{tmp}}/empty', r'annotations/train.json does not exist'),
     ('demo.py --seeds -1', r'--seeds -1 should not be negative'),
 ]
 
@@ -103,8 +109,16 @@ def test_help(tool):
     assert any(line.startswith(f'    python tools/{tool}') for line in (ROOT / 'tools' / tool).read_text().splitlines())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
-def test_a_read_only_place(places):
-    (places / 'locked').mkdir(mode=0o500)
-    code, output = call_tool('tools/prepare_data.py', 'mini', '--out', places / 'locked' / 'mini', '--val', 1)
-    assert code == 2 and 'cannot be written' in output.splitlines()[-1]
+@pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='no place that nobody may write to')
+@pytest.mark.parametrize('line', [
+    'prepare_data.py mini --out /proc/mini --val 1 --train 1 --unlabelled 1', 'benchmark.py compare --out /proc/x.json',
+    'study.py transfer --out /proc/x/y.json', 'soak.py --work-dir /proc/soak', f'train.py {PRETRAIN} --work-dir /proc/run',
+    'convert.py {tmp}/swin.pth /proc/out.pth --to mmdet', 'demo.py --out /proc/demo',
+    f'browse_data.py {PRETRAIN} --out /proc/look --cfg-options data_root={{mini}}/unlabelled'])
+def test_a_place_where_nobody_may_write(line, places, mini, monkeypatch):
+    from mmum.models import UMStockSwin
+    monkeypatch.chdir(places)
+    torch.save(UMStockSwin(SMALL_ARCH).state_dict(), places / 'swin.pth')
+    code, output = call_tool(*('tools/' + line.format(tmp=places, mini=mini)).split())
+    last = output.strip().splitlines()[-1]
+    assert code == 2 and re.search(r'^error: .*/proc.* cannot be written', last), output[-1500:]
