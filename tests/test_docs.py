@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
-@pytest.mark.parametrize('page, number', [('scaling', 6), ('reliability', 1), ('detectors', 1)])
+@pytest.mark.parametrize('page, number', [('scaling', 6), ('reliability', 1), ('detectors', 2)])
 def test_tables_are_those_of_the_result_files(page, number):
     page = (ROOT / 'docs' / f'{page}.md').read_text()
     tables = re.findall(r'<!-- (\w+) -->\n(.*?)<!-- end -->', page, flags=re.S)
@@ -19,7 +19,7 @@ def test_tables_are_those_of_the_result_files(page, number):
 
 
 @pytest.mark.parametrize('name, make', [('compare_swin_t', 'compare'), ('compare_swin_l', 'compare'), ('data', 'data'),
-                                        ('scaling', 'scaling'), ('predict', 'predict'), ('detectors', 'detectors'),
+                                        ('scaling', 'scaling'), ('predict', 'predict'), ('detectors', 'detectors'), ('htcpp_um_swin_l', 'detectors'),
                                         ('compare_swin_t_bfloat16', 'compare')])
 def test_tables_are_made_of_their_json(name, make):
     import importlib
@@ -27,6 +27,25 @@ def test_tables_are_made_of_their_json(name, make):
     table = importlib.import_module(f'mmum.benchmark.{make}').table(result)
     assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text()
     assert result['provenance']['command'].startswith('python tools/benchmark.py') and result['provenance']['date']
+
+
+def test_headers_of_detectors_say_what_was_counted():
+    from mmum.benchmark.detectors import configs, header_line, model_of
+    counts = json.loads((ROOT / 'docs' / 'results' / 'detectors.json').read_text())
+    assert set(counts['detectors']) == {path.stem for path in configs()}
+    leaves = sorted((ROOT / 'configs' / 'detection').glob('*_coco*.py'))
+    assert len(leaves) > len(counts['detectors'])
+    for path in leaves:
+        assert f'\n{header_line(path.stem, counts)}\n' in path.read_text(), f'{path.name}: tools/benchmark.py publish'
+    assert model_of('mask_rcnn_swin_t_3x_coco') == 'mask_rcnn_swin_t_1x_coco'
+
+
+def test_the_run_of_the_abstract_at_full_size():
+    """Built, started from a converted checkpoint, and one inference of 800x1333 px."""
+    result = json.loads((ROOT / 'docs' / 'results' / 'htcpp_um_swin_l.json').read_text())
+    one, = result['detectors'].values()
+    assert '--pretrained' in result['provenance']['command'] and one['inference']['side'] == [800, 1333]
+    assert one['inference']['boxes'] and one['inference']['masks'][1:] == [800, 1333]
 
 
 def test_the_hour_among_faults():

@@ -4,7 +4,7 @@
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# Parameters, GFLOPs and memory: docs/detectors.md.
+# 80.8 M parameters, 413 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 1.3 GB, and 3.1 GB an image in float32.
 _base_ = './htc_um_swin_t_3x_coco.py'
 model = dict(roi_head=dict(semantic_roi_extractor=None, semantic_head=None))
 train_pipeline = _base_.train_pipeline

@@ -5,7 +5,7 @@
 #
 # HTC++ is that of the Swin paper. Stuff maps are in data_root/stuffthingmaps/train2017.
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# Parameters, GFLOPs and memory: docs/detectors.md.
+# 94.7 M parameters, 810 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 1.5 GB, and 4.3 GB an image in float32.
 _base_ = './htc_um_swin_t_3x_coco.py'
 
 model = dict(

@@ -4,7 +4,7 @@
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=data/coco/
 #
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# Parameters, GFLOPs and memory: docs/detectors.md.
+# 215.6 M parameters, 927 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 3.4 GB, and 0.9 GB an image in float32.
 _base_ = './mask_rcnn_um_swin_t_1x_coco.py'
 model = dict(
     backbone=dict(arch='large', pos_mlp_dims=64, drop_path_rate=0.2, with_cp=True),

@@ -4,7 +4,7 @@
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# Parameters, GFLOPs and memory: docs/detectors.md.
+# 47.8 M parameters, 277 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 0.8 GB, and 2.9 GB an image in float32.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/coco_instance_ms.py',

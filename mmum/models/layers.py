@@ -64,11 +64,12 @@ def attend(q, k, v, bias=None, fused=None):
         if bias is not None:
             logits = (logits.unflatten(0, (-1, len(bias))) + bias.to(logits.dtype)).flatten(0, 1)
         return logits.softmax(-1).to(v.dtype) @ v
-    if bias is not None:
-        # the fused kernels take a bias for each of N, or one that is expanded
-        bias = bias.to(q.dtype)
-        bias = bias.expand(len(q), -1, -1, -1) if len(bias) == 1 else bias.repeat(len(q) // len(bias), 1, 1, 1)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    if bias is None or len(bias) == len(q):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))
+    # the windows of an image as heads of it: the bias is then broadcast over images, and not copied for each
+    q, k, v = (x.unflatten(0, (-1, len(bias))).flatten(1, 2) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).flatten(0, 1).expand(len(q), -1, -1, -1))
+    return out.unflatten(1, (len(bias), -1)).flatten(0, 1)
 
 
 class Attention(nn.Module):

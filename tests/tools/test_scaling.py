@@ -1,5 +1,6 @@
 """More ranks, sharded or not, are the same training; benchmarks write what they promise."""
 import json
+import os
 import re
 import runpy
 import socket
@@ -108,3 +109,14 @@ def test_benchmark_with_bad_arguments(arguments, sentence, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run_command(main)
     assert re.search(f'^error: .*{sentence}', capsys.readouterr().err)
+
+
+def test_slurm_launcher(tmp_path):
+    """What slurm is asked for, of a stand-in that prints it."""
+    (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / 'srun').chmod(0o755)
+    path = f'{tmp_path}:{os.environ["PATH"]}'
+    asked = run_tool('tools/slurm_train.sh', 'gpu', 'swin', 'configs/x.py', '--amp', '--resume', GPUS='16', PATH=path).stdout
+    assert '-p gpu --job-name=swin --gres=gpu:8 --ntasks=16 --ntasks-per-node=8' in asked and '--signal=USR1@120' in asked
+    assert asked.split()[-6:] == ['tools/train.py', 'configs/x.py', '--launcher', 'slurm', '--amp', '--resume']
+    assert '--ntasks=4 --ntasks-per-node=4' in run_tool('tools/slurm_train.sh', 'p', 'j', 'c', GPUS='4', PATH=path).stdout
