@@ -24,7 +24,8 @@ def hardware():
     if info.exists():
         lines = [line for line in info.read_text().splitlines() if line.startswith('model name')]
         name = lines[0].split(':')[1].strip() if lines else name
-    return f'{torch.get_num_threads()} CPU cores ({name}; {"with" if cpu_has_bfloat16() else "without"} bfloat16 arithmetic)'
+    threads = torch.get_num_threads()
+    return f'{threads} CPU core{"s" if threads > 1 else ""} ({name}; {"with" if cpu_has_bfloat16() else "without"} bfloat16 arithmetic)'
 
 
 def peak_rss_mb():
