@@ -1,4 +1,4 @@
-"""Studies of several trainings, over seeds, as one command: transfer compares detectors from scratch, from UM-MAE and from SimMIM.
+"""Studies of several trainings, over seeds, as one command. transfer: detectors from scratch, from UM-MAE and from SimMIM.
 
     python tools/study.py transfer --seeds 0 1 2
 

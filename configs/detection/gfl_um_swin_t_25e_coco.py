@@ -3,8 +3,8 @@
 #   bash tools/dist_train.sh configs/detection/gfl_um_swin_t_25e_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
-# The authors start from weights fine-tuned on ImageNet-1K, and put a Linear to 768 channels after every stage. Here FPN takes the
-# stages as they are: its own 1x1 convolution follows at once, and two linear maps in a row are one.
+# The authors start from weights fine-tuned on ImageNet-1K, and put a Linear to 768 channels after every stage. Here FPN takes
+# the stages as they are: its own 1x1 convolution follows at once, and two linear maps in a row are one.
 # Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors; nothing was measured here.
 # 35.9 M parameters, 228 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 0.6 GB, and 3.0 GB an image in float32.
 _base_ = ['mmdet::gfl/gfl_r50_fpn_1x_coco.py', '../_base_/detection_runtime.py']

@@ -1,6 +1,7 @@
 # HTC++ with UM-MAE Swin-L on COCO: multi-scale testing with flips.
 #
-#   bash tools/dist_test.sh configs/detection/htcpp_um_swin_l_6x_coco_tta.py work_dirs/htcpp_um_swin_l_6x_coco/epoch_72.pth 8 --tta --cfg-options data_root=data/coco/
+#   bash tools/dist_test.sh configs/detection/htcpp_um_swin_l_6x_coco_tta.py \
+#       work_dirs/htcpp_um_swin_l_6x_coco/epoch_72.pth 8 --tta --cfg-options data_root=data/coco/
 #
 # Hardware: 8 GPUs. Nothing was measured here; the scales are those of mmdet's HTC recipes and the Swin paper's range.
 # 283.7 M parameters, 1483 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 4.5 GB, and 2.3 GB an image in float32.

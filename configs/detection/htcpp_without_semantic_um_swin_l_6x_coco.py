@@ -4,7 +4,8 @@
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=data/coco/
 #
 # HTC++ is that of the Swin paper. No stuff maps are needed.
-# Hardware: 16 GPUs x 1 image (or 8 x 1 with --global-batch 16). The paper reports no such detector; nothing was measured here either.
+# Hardware: 16 GPUs x 1 image (or 8 x 1 with --global-batch 16). The paper reports no such detector; nothing was measured
+# here either.
 # 280.9 M parameters, 1438 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 4.5 GB, and 1.7 GB an image in float32.
 _base_ = './htcpp_without_semantic_um_swin_t_6x_coco.py'
 model = dict(

@@ -25,7 +25,8 @@ def hardware():
         lines = [line for line in info.read_text().splitlines() if line.startswith('model name')]
         name = lines[0].split(':')[1].strip() if lines else name
     threads = torch.get_num_threads()
-    return f'{threads} CPU core{"s" if threads > 1 else ""} ({name}; {"with" if cpu_has_bfloat16() else "without"} bfloat16 arithmetic)'
+    bfloat16 = f'{"with" if cpu_has_bfloat16() else "without"} bfloat16 arithmetic'
+    return f'{threads} CPU core{"s" if threads > 1 else ""} ({name}; {bfloat16})'
 
 
 def peak_rss_mb():

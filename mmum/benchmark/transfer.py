@@ -140,8 +140,8 @@ def table(result):
             rows.append([NAMES[head], NAMES[start], *(summary(one[metric]) for metric in METRICS), ahead])
     seeds = sorted({run['seed'] for run in result['runs']})
     first = 'all after one pre-training a method' if result['settings']['once'] else 'each with its own pre-trainings'
-    caption = (f'{caption_of(result)} Seeds {", ".join(map(str, seeds))}, {first}, of equally many epochs. AP in per cent on the '
-               'validation images, mean (lowest-highest) over seeds.')
+    caption = (f'{caption_of(result)} Seeds {", ".join(map(str, seeds))}, {first}, of equally many epochs. AP in per cent on '
+               'the validation images, mean (lowest-highest) over seeds.')
     head = ['head', 'start', 'box AP', 'box AP50', 'mask AP', 'mask AP50', 'mask AP above scratch']
     return markdown_table(head, rows, caption)
 

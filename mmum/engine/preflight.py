@@ -82,8 +82,8 @@ def _check_coco(dataset, split):
     if not names:
         raise InputError(f'{annotation_file} lists no images: give an annotation file with images')
     if not annotations['annotations']:
-        raise InputError(f'{annotation_file} lists no annotations, so there is nothing to learn or to compare with: give a file '
-                         'with annotations (to detect in images without, tools/predict.py)')
+        raise InputError(f'{annotation_file} lists no annotations, so there is nothing to learn or to compare with: give a '
+                         'file with annotations (to detect in images without, tools/predict.py)')
     _check_stuff_maps(dataset, root, names, split)
     absent = _absent(folder, names)
     if absent:

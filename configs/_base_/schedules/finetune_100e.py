@@ -8,7 +8,9 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
     # as a ratio: layers near the input start lower and end lower
-    dict(type='CosineAnnealingLR', T_max=95, eta_min_ratio=1e-6 / 2e-3, by_epoch=True, begin=5, end=100, convert_to_iter_based=True)
+    dict(
+        type='CosineAnnealingLR', T_max=95, eta_min_ratio=1e-6 / 2e-3, by_epoch=True, begin=5, end=100,
+        convert_to_iter_based=True)
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
 val_cfg = dict()
