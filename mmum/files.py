@@ -1,4 +1,5 @@
 """Files that are whole or not there, and a disk that may be full."""
+import json
 import logging
 import os
 import tempfile
@@ -61,6 +62,16 @@ def write_whole(path, data):
     """Writes bytes to a file, whole or not at all."""
     with whole_file(path) as partial:
         partial.write_bytes(data)
+
+
+def logged(work_dir):
+    """What the runs in a work directory logged: a dict for every line, but one that a kill cut off."""
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                pass
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from mmum.benchmark.report import caption_of, markdown_table
 from mmum.benchmark.stages import CONFIGS, ROOT, run_stage
 from mmum.errors import InputError
-from mmum.files import write_whole
+from mmum.files import logged, write_whole
 
 # start of the detector -> its pre-training, on the same images, with the same backbone and number of epochs
 STARTS = {'scratch': None, 'um_mae': 'um_mae_swin_nano_mini.py', 'simmim': 'simmim_um_swin_nano_mini.py'}
@@ -108,9 +108,7 @@ class TransferStudy:
 
 def last_ap(folder):
     """The AP of a run's last validation, from 0 to 1."""
-    lines = [json.loads(line) for path in sorted(folder.glob('*/vis_data/scalars.json'))
-             for line in path.read_text().splitlines()]
-    last = [line for line in lines if 'coco/segm_mAP' in line][-1]
+    last = [values for values in logged(folder) if 'coco/segm_mAP' in values][-1]
     return {metric: last[f'coco/{metric}'] for metric in METRICS}
 
 

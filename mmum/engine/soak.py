@@ -1,6 +1,5 @@
 """A training among faults, against the same training in peace."""
 import itertools
-import json
 import os
 import random
 import signal
@@ -14,6 +13,7 @@ import psutil
 from mmum.datasets.mini import write_mini
 from mmum.engine.preemption import RESUME_ME
 from mmum.errors import InputError
+from mmum.files import logged
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -171,12 +171,7 @@ class Soak:
 def curve(work_dir):
     """The losses of every step, as often as it was made: dict of step -> list."""
     found = {}
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            try:
-                values = json.loads(line)
-            except ValueError:  # cut off by a kill
-                continue
-            if 'loss' in values:
-                found.setdefault(values['step'], []).append(values['loss'])
+    for values in logged(work_dir):
+        if 'loss' in values:
+            found.setdefault(values['step'], []).append(values['loss'])
     return found
