@@ -2,6 +2,7 @@
 import json
 import logging
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,16 @@ def write_whole(path, data):
     """Writes bytes to a file, whole or not at all."""
     with whole_file(path) as partial:
         partial.write_bytes(data)
+
+
+@contextmanager
+def whole_folder(path):
+    """Gives another name to fill; the folder takes its own when it is whole: an interrupted one is never taken for it."""
+    partial = Path(path).with_name(f'{Path(path).name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    partial.rename(path)
 
 
 def logged(work_dir):

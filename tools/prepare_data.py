@@ -1,21 +1,25 @@
-"""Writes the mini data set, or looks over a copy of COCO or ImageNet that you have and says what is missing.
+"""Writes the mini data set, packs a folder of images into tar files, or looks over a copy of COCO or ImageNet that you have and
+says what is missing.
 
     python tools/prepare_data.py mini --out data/mini
+    python tools/prepare_data.py shards FOLDER SHARDS
     python tools/prepare_data.py coco data/coco
     python tools/prepare_data.py imagenet data/imagenet
 """
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
 
 from rich.progress import track
 
+from mmum.datasets.image_file import EXTENSIONS
 from mmum.datasets.look_over import look_over_coco, look_over_imagenet
 from mmum.datasets.mini import write_mini
+from mmum.datasets.shards import write_shards
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
+from mmum.files import whole_folder
 
 
 def parse_args():
@@ -28,6 +32,10 @@ def parse_args():
     mini.add_argument('--val', type=int, default=200, help='labelled validation images (default: 200)')
     mini.add_argument('--size', type=int, default=128, help='side of the images in pixels (default: 128)')
     mini.add_argument('--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)')
+    shards = commands.add_parser('shards', help='pack a folder of images into tar files, for pre-training on very many')
+    shards.add_argument('root', help='the folder of images, of any depth')
+    shards.add_argument('out', help='folder to write to; pre-train with data_root=OUT')
+    shards.add_argument('--size', type=float, default=1000, help='of a tar file in MB (default: 1000)')
     layouts = dict(coco='annotations/, train2017/, val2017/, stuffthingmaps/', imagenet='train/CLASS/, val/CLASS/')
     for name, layout in layouts.items():
         command = commands.add_parser(name, help=f'look over a copy: {layout}')
@@ -55,8 +63,37 @@ def look_over(args):
     sys.exit(1 if wrong else 0)
 
 
+def pack(args):
+    """Packs a folder into shards."""
+    root, out = Path(args.root), Path(args.out)
+    if not root.is_dir():
+        raise InputError(f'the folder {root} does not exist: give one with images')
+    if args.size <= 0:
+        raise InputError(f'--size {args.size:g} should be positive')
+    files = sorted(path for path in root.rglob('*') if path.suffix.lower() in EXTENSIONS)
+    if not files:
+        raise InputError(f'the folder {root} holds no images ({", ".join(EXTENSIONS)})')
+    check_new(out)
+    try:
+        with whole_folder(out) as partial:
+            number = write_shards(files, root, partial, round(args.size * 1e6),
+                                  lambda items: track(items, f'{len(items)} images'))
+    except OSError as error:
+        raise InputError(f'{out} cannot be written ({error.strerror or error}): give a place with room that you may write to'
+                         ) from error
+    print(f'{len(files)} images in {number} tar files; for pre-training: --cfg-options data_root={out}')
+
+
+def check_new(out):
+    """Raises InputError unless there is nothing at a place yet."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f'{out} exists and is not empty: give another --out, or remove it first')
+
+
 def main():
     args = parse_args()
+    if args.command == 'shards':
+        return pack(args)
     if args.command != 'mini':
         return look_over(args)
     for name in ('unlabelled', 'train', 'val', 'size'):
@@ -67,16 +104,12 @@ def main():
     if args.seed < 0:
         raise InputError(f'--seed {args.seed} should not be negative')
     out = Path(args.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f'{out} exists and is not empty: give another --out, or remove it first')
+    check_new(out)
     start = time.time()
-    # under another name until it is whole, so that an interrupted one is never taken for it
-    partial = out.with_name(f'{out.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        counts = write_mini(partial, args.unlabelled, args.train, args.val, args.size, args.seed,
-                            progress=lambda items, name: track(items, f'{name:>10}'))
-        partial.rename(out)
+        with whole_folder(out) as partial:
+            counts = write_mini(partial, args.unlabelled, args.train, args.val, args.size, args.seed,
+                                progress=lambda items, name: track(items, f'{name:>10}'))
     except OSError as error:
         raise InputError(f'{out} cannot be written ({error.strerror or error}): give a place with room that you may write to'
                          ) from error

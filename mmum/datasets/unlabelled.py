@@ -8,6 +8,7 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from mmum.datasets.image_file import EXTENSIONS
+from mmum.datasets.shards import images_in_shard
 from mmum.errors import InputError
 from mmum.files import without_it
 
@@ -15,6 +16,8 @@ from mmum.files import without_it
 @DATASETS.register_module()
 class UnlabelledImages(CustomDataset):
     """All images under a folder, at any depth: mmpretrain's ``CustomDataset`` without labels or class folders.
+
+    Images in uncompressed tar files under the folder count too, see :mod:`mmum.datasets.shards`.
 
     Args:
         data_root (str): The folder.
@@ -50,9 +53,13 @@ class UnlabelledImages(CustomDataset):
             if 'Found 0 files' not in str(error):
                 raise
             data_list = []
+        if not self.ann_file and '://' not in folder:
+            data_list += [dict(img_path=url) for shard in sorted(Path(folder).rglob('*.tar'))
+                          for url in images_in_shard(shard, self.extensions)]
         if not data_list:
-            raise InputError(f'the folder {folder} holds no images ({", ".join(sorted(self.extensions))}): set data_root in '
-                             'the config to your folder of images, or pass --cfg-options data_root=FOLDER')
+            raise InputError(f'the folder {folder} holds no images and no tar files of them '
+                             f'({", ".join(sorted(self.extensions))}): set data_root in the config to your folder of images, '
+                             'or pass --cfg-options data_root=FOLDER')
         return data_list
 
     def prepare_data(self, idx):
