@@ -65,6 +65,12 @@ def images_in_shard(path, extensions=EXTENSIONS):
     return [f'tar://{path}?{offset}+{size}/{name}' for offset, size, name in lines if name.lower().endswith(tuple(extensions))]
 
 
+def place_of(image):
+    """Where an image lies: its shard, or its folder."""
+    match = URL.fullmatch(image)
+    return match['shard'] if match else str(Path(image).parent)
+
+
 def write_shards(files, root, out, size, progress=None):
     """Packs files into shards of about a size, each with its index.
 

@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from mmum.datasets.image_file import EXTENSIONS
-from mmum.datasets.shards import images_in_shard
+from mmum.datasets.shards import images_in_shard, place_of
 from mmum.errors import InputError
 from mmum.files import without_it
 
@@ -83,6 +83,6 @@ class UnlabelledImages(CustomDataset):
         bad.add(path)
         print_log(f'{path} is replaced by another image: see {listed}', 'current', logging.WARNING)
         if len(bad) > max(1, self.max_bad_share * len(self)):
-            folder, number = Counter(str(Path(one).parent) for one in bad).most_common(1)[0]
+            folder, number = Counter(place_of(one) for one in bad).most_common(1)[0]
             raise InputError(f'{len(bad)} of {len(self)} images cannot be read, {number} of them in {folder} (all: {listed}): '
                              'mend that folder, or raise max_bad_share of train_dataloader.dataset')

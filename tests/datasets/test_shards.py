@@ -72,6 +72,16 @@ def test_a_bad_image_in_a_shard_is_listed_with_its_shard(mini, tmp_path):
     assert '00000.tar?' in line and '/000002.jpg' in line
 
 
+def test_a_shard_that_looks_wrong_is_named(mini, tmp_path):
+    write_shards(sorted((mini / 'unlabelled').iterdir()), mini, tmp_path, 10**9)
+    path = tmp_path / '00000.tar'
+    path.write_bytes(bytes(path.stat().st_size))
+    dataset = UnlabelledImages(data_root=str(tmp_path), pipeline=PIPELINE, bad_images=str(tmp_path / 'bad.txt'))
+    with pytest.raises(InputError, match=r'2 of 16 images cannot be read, 2 of them in .*/00000.tar '):
+        for i in range(16):
+            dataset[i]
+
+
 def test_shards_that_do_not_serve(shards, tmp_path):
     first = shards / '00000.tar'
     url = images_in_shard(first)[-1]
