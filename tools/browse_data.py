@@ -86,7 +86,7 @@ def main():
     out = Path(args.out)
     check_writable(out, f'--out {out}')
     kind = DetectionPictures if DefaultScope.get_current_instance().scope_name == 'mmdet' else PretrainingPictures
-    draw = kind(dataset, cfg.train_dataloader.dataset.pipeline)
+    draw = kind(dataset, command_line.innermost(cfg.train_dataloader.dataset).pipeline)
     chosen = np.linspace(0, len(dataset) - 1, min(args.number, len(dataset))).round().astype(int).tolist()
     for index in track(chosen, 'drawing'):
         with seeded((args.seed, index)):

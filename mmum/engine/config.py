@@ -161,6 +161,13 @@ def set_bad_images(cfg):
         dataset.bad_images = osp.join(cfg.work_dir, 'bad_images.txt')
 
 
+def innermost(dataset):
+    """The data set's config inside wrappers (RepeatDataset, MultiImageMixDataset ...)."""
+    while isinstance(dataset.get('dataset'), dict):
+        dataset = dataset.dataset
+    return dataset
+
+
 def set_tta(cfg):
     """Test-time augmentation: the config's ``tta_model`` and ``tta_pipeline``, or horizontal flips.
 
@@ -171,9 +178,7 @@ def set_tta(cfg):
         raise InputError('--tta is for detectors: this config has none (its default_scope is not mmdet)')
     cfg.setdefault('tta_model', ConfigDict(
         type='MaskTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)))
-    dataset = cfg.test_dataloader.dataset
-    while isinstance(dataset.get('dataset'), dict):
-        dataset = dataset.dataset
+    dataset = innermost(cfg.test_dataloader.dataset)
     if 'tta_pipeline' not in cfg:
         pack = copy.deepcopy(dataset.pipeline[-1])
         meta_keys = pack.get('meta_keys') or ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')

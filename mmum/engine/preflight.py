@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS
 
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
+from mmum.engine.config import innermost
 from mmum.errors import InputError, some
 
 
@@ -38,9 +39,7 @@ def preflight(cfg, splits=('train', 'val')):
             weights_of(read_checkpoint(checkpoint), checkpoint)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
-        dataset = loader and loader.dataset
-        while dataset and isinstance(dataset.get('dataset'), dict):  # RepeatDataset, MultiImageMixDataset ...
-            dataset = dataset.dataset
+        dataset = loader and innermost(loader.dataset)
         if dataset and 'Coco' in str(dataset.get('type')):
             _check_coco(dataset, split)
         if dataset and dataset.get('type') == 'LabelledImages' and (cfg.model.get('head') or {}).get('num_classes'):
