@@ -168,13 +168,14 @@ def test_multi_scale_testing(coco):
     cfg = small_config(ROOT / 'configs' / 'detection' / 'htcpp_um_swin_l_6x_coco_tta.py', coco)
     views = cfg.tta_pipeline[1].transforms
     assert [t.scale for t in views[0]] == [(1600, side) for side in (400, 600, 800, 1000, 1200, 1400)]
-    for t, side in zip(views[0], (64, 96, 128, 160, 96, 128)):
+    views[0] = views[0][:2]
+    for t, side in zip(views[0], (64, 128)):
         t.scale = (160, side)
     set_tta(cfg)
     assert cfg.model.tta_cfg.nms.type == 'soft_nms'
     model = MODELS.build(cfg.model).eval()
     batch = pseudo_collate([DATASETS.build(cfg.test_dataloader.dataset)[0]])
-    assert len(batch['inputs']) == 12
+    assert len(batch['inputs']) == 4
     with torch.no_grad():
         found, = model.test_step(batch)
     assert 0 < len(found.pred_instances) <= 100 and found.pred_instances.masks.shape[1:] == (128, 128)
