@@ -27,14 +27,21 @@ FAULTS = {
 }
 
 
-def read_coco(path):
+def read_coco(path, labelled=True):
     """An annotation file's content.
+
+    Args:
+        path (str | Path): The file.
+        labelled (bool): Without, ``annotations`` may be absent, as in COCO's files of test images, and is empty then.
+            Defaults to True.
 
     Raises:
         InputError: If it is none.
     """
     try:
         content = json.loads(Path(path).read_text())
+        if not labelled:
+            content.setdefault('annotations', [])
         missing = [key for key in ('images', 'annotations', 'categories') if not isinstance(content[key], list)]
         _ = [image['file_name'] for image in content['images']], [one['name'] for one in content['categories']]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -90,6 +90,8 @@ def write_shards(files, root, out, size, progress=None):
         path, lines = out / f'{number:05d}.tar', []
         with whole_file(path) as partial, tarfile.open(partial, 'w') as shard:
             while file is not None and shard.offset < size:
+                if set(str(file)) & set('\t\n'):
+                    raise InputError(f'{file!s} has a tab or a line break in its name: rename it')
                 shard.add(file, str(file.relative_to(root)), recursive=False)
                 length = file.stat().st_size
                 # a member's bytes are filled up to whole blocks

@@ -17,7 +17,7 @@ from mmum.files import without_it
 class UnlabelledImages(CustomDataset):
     """All images under a folder, at any depth: mmpretrain's ``CustomDataset`` without labels or class folders.
 
-    Images in uncompressed tar files under the folder count too, see :mod:`mmum.datasets.shards`.
+    Images in uncompressed tar files under the folder, or in the list, count too, see :mod:`mmum.datasets.shards`.
 
     Args:
         data_root (str): The folder.
@@ -40,7 +40,8 @@ class UnlabelledImages(CustomDataset):
                  max_bad_share=0.01,
                  **kwargs):
         self.bad_images, self.max_bad_share = bad_images, max_bad_share
-        super().__init__(data_root=data_root, extensions=extensions, with_label=False, **kwargs)
+        self.image_extensions = extensions
+        super().__init__(data_root=data_root, extensions=(*extensions, '.tar'), with_label=False, **kwargs)
 
     def load_data_list(self):
         folder = self.img_prefix
@@ -53,14 +54,16 @@ class UnlabelledImages(CustomDataset):
             if 'Found 0 files' not in str(error):
                 raise
             data_list = []
-        if not self.ann_file and '://' not in folder:
-            data_list += [dict(img_path=url) for shard in sorted(Path(folder).rglob('*.tar'))
-                          for url in images_in_shard(shard, self.extensions)]
-        if not data_list:
-            raise InputError(f'the folder {folder} holds no images and no tar files of them '
-                             f'({", ".join(sorted(self.extensions))}): set data_root in the config to your folder of images, '
-                             'or pass --cfg-options data_root=FOLDER')
-        return data_list
+        images = []
+        for data in data_list:
+            if data['img_path'].endswith('.tar'):
+                images += [dict(img_path=url) for url in images_in_shard(data['img_path'], self.image_extensions)]
+            else:
+                images.append(data)
+        if not images:
+            raise InputError(f'the folder {folder} holds no images ({", ".join(sorted(self.extensions))}): set data_root in '
+                             'the config to your folder of images, or pass --cfg-options data_root=FOLDER')
+        return images
 
     def prepare_data(self, idx):
         """mmengine's; None for a bad image, for which mmengine draws another one."""

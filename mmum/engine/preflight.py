@@ -41,7 +41,8 @@ def preflight(cfg, splits=('train', 'val')):
         loader = cfg.get(f'{split}_dataloader')
         dataset = loader and innermost(loader.dataset)
         if dataset and 'Coco' in str(dataset.get('type')):
-            _check_coco(dataset, split)
+            # COCO's test images: results are written, and evaluated elsewhere
+            _check_coco(dataset, split, labelled=not (cfg.get(f'{split}_evaluator') or {}).get('format_only'))
         if dataset and dataset.get('type') == 'LabelledImages' and (cfg.model.get('head') or {}).get('num_classes'):
             _check_labelled(dataset, cfg.model.head.num_classes, cfg.get(f'{split}_evaluator') or {})
 
@@ -61,7 +62,7 @@ def _check_labelled(dataset, num_classes, evaluator):
                          'val_evaluator.topk=1 test_evaluator.topk=1')
 
 
-def _check_coco(dataset, split):
+def _check_coco(dataset, split, labelled):
     """Checks one CocoDataset's files against each other."""
     root = dataset.get('data_root') or ''
     annotation_file = Path(root, dataset.ann_file)
@@ -75,12 +76,12 @@ def _check_coco(dataset, split):
         raise InputError(f'the annotation file {annotation_file} does not exist: {remedy}')
     if not folder.is_dir():
         raise InputError(f'the image folder {folder} does not exist: {remedy}')
-    annotations = read_coco(annotation_file)
+    annotations = read_coco(annotation_file, labelled)
     names = [image['file_name'] for image in annotations['images']]
     categories = [category['name'] for category in annotations['categories']]
     if not names:
         raise InputError(f'{annotation_file} lists no images: give an annotation file with images')
-    if not annotations['annotations']:
+    if labelled and not annotations['annotations']:
         raise InputError(f'{annotation_file} lists no annotations, so there is nothing to learn or to compare with: give a '
                          'file with annotations (to detect in images without, tools/predict.py)')
     _check_stuff_maps(dataset, root, names, split)

@@ -48,6 +48,14 @@ def test_a_data_set_of_shards_is_that_of_the_folder(shards, mini):
         assert np.array_equal(samples[0]['img'], samples[1]['img']) and np.array_equal(samples[0]['mask'], samples[1]['mask'])
 
 
+def test_a_list_may_name_shards_and_loose_images(shards, mini, tmp_path):
+    (shards / 'loose.jpg').write_bytes((mini / 'unlabelled' / '000000.jpg').read_bytes())
+    assert len(UnlabelledImages(data_root=str(shards))) == 17
+    (tmp_path / 'list.txt').write_text('00000.tar\nloose.jpg\n')
+    dataset = UnlabelledImages(data_root=str(shards), ann_file=str(tmp_path / 'list.txt'))
+    assert len(dataset) == len(images_in_shard(shards / '00000.tar')) + 1
+
+
 def test_training_on_shards(shards, tmp_path):
     config = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
     code, output = call_tool(

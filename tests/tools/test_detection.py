@@ -80,6 +80,17 @@ def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, arguments, optio
             assert printed == pytest.approx(value, abs=5.1e-4), (kind, name)
 
 
+def test_images_without_annotations_are_only_written(trained, mini, tmp_path):
+    """As COCO's test images: a file for the server that evaluates them."""
+    content = json.loads((mini / 'annotations' / 'val.json').read_text())
+    del content['annotations']
+    (tmp_path / 'test.json').write_text(json.dumps(content))
+    run_test(trained, mini, tmp_path, options=['test_evaluator.format_only=True',
+                                               f'test_evaluator.ann_file={tmp_path}/test.json',
+                                               f'test_dataloader.dataset.ann_file={tmp_path}/test.json'])
+    assert json.loads((tmp_path / 'results.segm.json').read_text())
+
+
 def test_pictures_and_predictions(trained, mini, tmp_path):
     import pickle
     run_test(trained, mini, tmp_path, '--show-dir', tmp_path / 'pictures', '--out', tmp_path / 'out.pkl')
