@@ -26,7 +26,8 @@ class TransferStudy:
     """Pre-trains once a seed and method, then trains every head from every start with every seed.
 
     Every run is a command of the project in a folder of its own. One that was finished is not made again, one that was
-    interrupted goes on (``--resume``), so the same call goes on with a study.
+    interrupted goes on (``--resume``), so the same call goes on with a study. Detectors from scratch do not wait for the
+    pre-trainings, nor those of one method for the other's.
 
     Args:
         work_dir (str | Path): For the runs and their logs.
@@ -52,13 +53,19 @@ class TransferStudy:
         Returns:
             dict: ``pretraining`` and ``runs``: method or head and start, seed, seconds; of runs also ``ap``.
         """
-        methods = [start for start in self.starts if STARTS[start]]
-        first = [(method, seed) for seed in (self.seeds[:1] if self.once else self.seeds) for method in methods]
-        second = [(head, start, seed) for seed in self.seeds for head in self.heads for start in self.starts]
+        first = [(method, seed) for seed in (self.seeds[:1] if self.once else self.seeds) for method in self.starts if STARTS[method]]
+        second = [(head, start, seed) for start in self.starts for seed in self.seeds for head in self.heads]
         self.done, self.total, self.begin = 0, len(first) + len(second), time.time()
         with ThreadPoolExecutor(self.jobs) as pool:
-            pretraining = list(pool.map(self.pretrain, *zip(*first))) if first else []
-            runs = list(pool.map(self.detect, *zip(*second)))
+            try:
+                # first come, first served: whatever waits for a pre-training was submitted after it
+                self.pretraining = {one: pool.submit(self.pretrain, *one) for one in first}
+                runs = {one: pool.submit(self.detect, *one) for one in second}
+                pretraining = [future.result() for future in self.pretraining.values()]
+                runs = [runs[head, start, seed].result() for seed in self.seeds for head in self.heads for start in self.starts]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         return dict(
             settings=dict(once=self.once, pretrain_options=self.pretrain_options, detect_options=self.detect_options),
             pretraining=pretraining, runs=runs)
@@ -74,6 +81,7 @@ class TransferStudy:
         pretrained = None
         if STARTS[start]:
             first = self.seeds[0] if self.once else seed
+            self.pretraining[start, first].result()
             pretrained = (self.work_dir / f'pretrain_{start}_{first}' / 'last_checkpoint').read_text()
         options = [f'data_root={self.data}', f'randomness.seed={seed}', *self.detect_options, f'pretrained={pretrained}']
         return self.train(folder, f'{NAMES[head]}, {NAMES[start]}, seed {seed}', CONFIGS / 'detection' / HEADS[head], options,
