@@ -27,5 +27,7 @@ setup(
         # the original packages, for an environment that already has them
         'openmmlab': ['mmengine>=0.10.3', 'mmcv>=2.0.0,<2.2', 'mmdet>=3.3.0', 'mmpretrain>=1.2.0'],
         'mini': ['scikit-image', 'scikit-learn'],
+        # um_mae_swin_l_deepspeed.py; mmengine 0.10 does not know 0.19
+        'deepspeed': ['deepspeed<0.19'],
         'test': ['pytest', 'scikit-image', 'scikit-learn', 'timm'],
     })

@@ -20,6 +20,8 @@ from mmum.models.positions import dense_positions
 from mmum.official import from_official, is_official
 from mmum.stock_swin import BUFFERS, detect_dialect, from_dialect, resize_table, window_of
 
+DEEPSPEED_WEIGHTS = 'mp_rank_00_model_states.pt'  # in the folder that is its checkpoint
+
 
 def _allowed_classes():
     """The harmless classes that occur in mmengine's checkpoints and the authors', beyond tensors and containers."""
@@ -41,8 +43,8 @@ def read_checkpoint(path):
     """Reads a checkpoint without executing anything in it.
 
     Args:
-        path (str | Path): A ``.pth`` file of mmengine, mmum or the authors, or ``.safetensors``; a URL is downloaded once, to
-            torch's hub folder.
+        path (str | Path): A ``.pth`` file of mmengine, mmum or the authors, ``.safetensors``, or the folder that DeepSpeed's
+            ZeRO-1 and 2 write; a URL is downloaded once, to torch's hub folder.
 
     Returns:
         dict: Its content; weights under ``state_dict`` or ``model``, or the weights themselves. Tensors are on the CPU and
@@ -52,6 +54,9 @@ def read_checkpoint(path):
         InputError: If the file is missing, is no checkpoint, is cut short, or would run code when loaded.
     """
     path = _downloaded(path) if str(path).startswith(('http://', 'https://')) else Path(path).expanduser()
+    if (path / DEEPSPEED_WEIGHTS).is_file():
+        content = read_checkpoint(path / DEEPSPEED_WEIGHTS)
+        return dict(content, state_dict=content.get('module'))
     if not path.is_file():
         raise InputError(f'the checkpoint {path} does not exist: give the path of a .pth or .safetensors file')
     if path.suffix == '.safetensors':

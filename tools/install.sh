@@ -34,7 +34,7 @@ say '1/4 a virtual environment in .venv, torch and build tools'
 $python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; "$PYTHON" -m venv .venv; }
 pip_install --upgrade pip
 pip_install torch numpy 'setuptools<81' wheel ninja psutil
-say "2/4 mmcv: its operators are compiled from source, about 5 minutes on 2 cores (skipped if it was built before)"
+say "2/4 mmcv: its operators are compiled from source, 5 to 15 minutes on 2 cores (skipped if it was built before)"
 $python -c 'import mmcv.ops' >/dev/null 2>&1 ||
     MMCV_WITH_OPS=1 CFLAGS="${CFLAGS:--g0 -O1}" pip_install --no-build-isolation onedl-mmcv
 say '3/4 mmengine, mmdet, mmpretrain and the rest'

@@ -51,8 +51,8 @@ def main():
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     command_line.set_work_dir(cfg, args.work_dir, args.config)
-    command_line.set_device(cfg)
     command_line.add_guards(cfg, testing=True)
+    command_line.set_device(cfg)
     if args.show or args.show_dir:
         command_line.set_show(cfg, args.show, args.show_dir)
     if args.tta:

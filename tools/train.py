@@ -8,6 +8,7 @@ from mmengine.config import DictAction
 
 import mmum.engine.config as command_line
 from mmum.engine.command import argument_parser, run_command
+from mmum.engine.deepspeed import set_deepspeed, uses_deepspeed
 from mmum.engine.preflight import preflight
 from mmum.engine.resume import WorkDirLock, last_good_checkpoint, read_files_safely
 
@@ -43,7 +44,7 @@ def main():
     command_line.set_device(cfg)
     command_line.add_guards(cfg)
     command_line.set_bad_images(cfg)
-    if args.amp:
+    if args.amp and not uses_deepspeed(cfg):
         command_line.set_amp(cfg)
     if args.compile:
         command_line.set_compile(cfg)
@@ -53,6 +54,8 @@ def main():
         command_line.set_global_batch(cfg, args.global_batch)
     if args.auto_scale_lr:
         command_line.set_auto_scale_lr(cfg)
+    if uses_deepspeed(cfg):
+        set_deepspeed(cfg, args.amp)
     rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
     lock = WorkDirLock(cfg.work_dir) if rank == 0 else None  # held until the process ends
     if args.resume is not None:

@@ -31,7 +31,7 @@ def run_stage(name, log, *command, report=None, **env):
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
     start, lines, shown = time.time(), [], 0.
-    with open(log, 'a') as file, subprocess.Popen(
+    with open(log, 'a', buffering=1) as file, subprocess.Popen(  # by line: who looks in sees where it is
             [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, 'PYTHONUNBUFFERED': '1', **env}) as process:
         for line in process.stdout:

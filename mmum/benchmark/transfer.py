@@ -53,7 +53,8 @@ class TransferStudy:
         Returns:
             dict: ``pretraining`` and ``runs``: method or head and start, seed, seconds; of runs also ``ap``.
         """
-        first = [(method, seed) for seed in (self.seeds[:1] if self.once else self.seeds) for method in self.starts if STARTS[method]]
+        methods, seeds = [start for start in self.starts if STARTS[start]], self.seeds[:1] if self.once else self.seeds
+        first = [(method, seed) for seed in seeds for method in methods]
         second = [(head, start, seed) for start in self.starts for seed in self.seeds for head in self.heads]
         self.done, self.total, self.begin = 0, len(first) + len(second), time.time()
         with ThreadPoolExecutor(self.jobs) as pool:

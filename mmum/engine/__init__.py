@@ -1,5 +1,6 @@
 from .blow_up import BlowUpHook
 from .compile import CompileBlocksHook
+from .deepspeed import ZeROOptimWrapper, ZeROStrategy
 from .hooks import ReconstructionHook
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
@@ -14,5 +15,6 @@ from .zero import ShardedOptimizer
 __all__ = [
     'BFloat16OptimWrapper', 'BlowUpHook', 'CheckpointMatchHook', 'CompileBlocksHook', 'ExactEpochTrainLoop',
     'ExactIterTrainLoop', 'KNNHook', 'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PreemptionHook',
-    'ReconstructionHook', 'SafeCheckpointHook', 'SafeLocalVisBackend', 'ShardedOptimizer', 'wrap_blocks'
+    'ReconstructionHook', 'SafeCheckpointHook', 'SafeLocalVisBackend', 'ShardedOptimizer', 'ZeROOptimWrapper', 'ZeROStrategy',
+    'wrap_blocks'
 ]

@@ -20,6 +20,7 @@ class BlowUpHook(Hook):
 
     - A step whose gradients are not finite is left out, in every precision: as mixed precision does it, without touching the
       state of the optimiser.
+      With DeepSpeed, where the step is made by then, the training goes back as soon as a loss is not finite.
     - After ``patience`` of them in a row the training goes back to its last checkpoint and on from there with other crops
       and masks (:class:`mmum.engine.loops.RollBack`). ``WORK_DIR/blow_ups/iter_N.json`` has paths and masks of those batches.
     - A loss far above the recent ones is noted in the log, with the norm of its gradients.
@@ -41,6 +42,10 @@ class BlowUpHook(Hook):
         wrapper = runner.optim_wrapper
         self.clips = bool(getattr(wrapper, 'clip_grad_kwargs', None))  # then mmengine logs the norm
         self.sharded = isinstance(runner.model, torch.distributed.fsdp.FullyShardedDataParallel)
+        # DeepSpeed holds the gradients itself, and knows their norm after the step
+        self.norm_after_step = getattr(runner.model, 'get_global_grad_norm', None)
+        if self.norm_after_step:
+            return
         wrappers = wrapper.values() if hasattr(wrapper, 'values') else [wrapper]
         self.handles = [one.optimizer.register_step_pre_hook(self._look) for one in wrappers]
 
@@ -68,6 +73,10 @@ class BlowUpHook(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         loss = float(torch.as_tensor(outputs['loss']).detach()) if isinstance(outputs, dict) and 'loss' in outputs else None
         updated = getattr(runner.optim_wrapper, 'should_update', lambda: True)()
+        if self.norm_after_step and updated:  # it has a number for every norm, so the loss must tell
+            lost = torch.tensor(float(not math.isfinite(loss)))
+            all_reduce(lost, 'max')
+            self.norm = math.nan if lost else float(self.norm_after_step())
         # None after an update: mixed precision left it out itself
         bad = updated and (self.norm is None or not math.isfinite(self.norm))
         if self.norm is not None and not bad and not self.clips:
@@ -76,9 +85,9 @@ class BlowUpHook(Hook):
             self._note_spike(runner, loss)
         if bad:
             self.batches.append(self._describe(runner, data_batch, loss))
-            runner.logger.warning(f'iteration {runner.iter + 1}: the gradients are not finite (loss {loss}), its step is left '
-                                  f'out ({len(self.batches)} in a row)')
-            if len(self.batches) >= self.patience:
+            left = '' if self.norm_after_step else f', its step is left out ({len(self.batches)} in a row)'
+            runner.logger.warning(f'iteration {runner.iter + 1}: the gradients are not finite (loss {loss}){left}')
+            if len(self.batches) >= self.patience or self.norm_after_step:
                 self._give_up(runner)
         elif updated:
             self.batches.clear()
