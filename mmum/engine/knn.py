@@ -6,6 +6,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import Runner, TestLoop
 
+from mmum.engine.preemption import outlive_signals
 from mmum.models.knn import KNNClassifier
 
 
@@ -50,6 +51,8 @@ class KNNHook(Hook):
     def before_train(self, runner):
         """Builds loaders and the dense twin of the backbone: what is wrong with them is said before hours are spent."""
         self.loaders = [Runner.build_dataloader(cfg, runner.seed) for cfg in (self.bank_dataloader, self.dataloader)]
+        for loader in self.loaders:
+            outlive_signals(loader)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.classifier = KNNClassifier({**runner.cfg.model.backbone, **self.backbone, 'init_cfg': None}, **self.options)
         self.classifier.data_preprocessor = model.data_preprocessor

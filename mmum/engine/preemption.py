@@ -3,6 +3,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -12,6 +13,33 @@ from mmengine.registry import HOOKS
 from mmum.engine.command import leave_together
 
 RESUME_ME = 75  # EX_TEMPFAIL of sysexits.h: try again later
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+
+
+def outlive_signals(loader):
+    """Has the workers of a data loader stay when they get a signal that ends a training: its step still needs them.
+
+    Without it they die at once, and the training with them, before its checkpoint.
+
+    Args:
+        loader (DataLoader): Not iterated yet.
+    """
+    loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+
+
+def _begin_worker(init_fn, worker_id):
+    if hasattr(signal, 'sigwaitinfo'):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
+    if init_fn is not None:
+        init_fn(worker_id)
+
+
+def _wait_for_parent():
+    """Ends a worker as soon as the training itself tells it to, and at nobody else's signal."""
+    while signal.sigwaitinfo(SIGNALS).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 @HOOKS.register_module()
@@ -20,10 +48,10 @@ class PreemptionHook(Hook):
 
     The checkpoint is ``iter_N.pth`` and goes when the next regular one is written. The process exits with code 75, and
     ``--resume`` goes on exactly there. All ranks stop at the same step, whichever got the signal. With accumulated steps it
-    is the end of the last of them. A second signal ends the process at once.
+    is the end of the last of them. A second signal ends the process at once. Data-loading workers, to which slurm and torchrun
+    send it too, serve on until then.
     """
     priority = 'LOWEST'  # after the scheduler, the log and regular checkpoints
-    signals = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
     def __init__(self):
         self.received, self.process = None, os.getpid()
@@ -32,7 +60,10 @@ class PreemptionHook(Hook):
         # Python allows it in the main thread only; after going back they are there already
         if threading.current_thread() is threading.main_thread() and not hasattr(self, 'previous'):
             self.process = os.getpid()
-            self.previous = {number: signal.signal(number, self._receive) for number in self.signals}
+            for loop in (runner.train_loop, runner.val_loop):
+                if loop is not None:
+                    outlive_signals(loop.dataloader)
+            self.previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def after_train(self, runner):
         for number, handler in getattr(self, 'previous', {}).items():
@@ -42,7 +73,7 @@ class PreemptionHook(Hook):
         if os.getpid() != self.process:
             return  # a data-loading worker, which inherited this: it goes when the training does
         self.received = signal.Signals(number).name
-        for one in self.signals:
+        for one in SIGNALS:
             signal.signal(one, signal.SIG_DFL)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):

@@ -130,7 +130,9 @@ class Soak:
     # ------------------------------------------------------------------ faults
 
     def terminate(self):
-        """SIGTERM: a checkpoint, and the exit code that says so."""
+        """SIGTERM, to workers too, as slurm and torchrun send it: a checkpoint, and the exit code that says so."""
+        for worker in psutil.Process(self.process.pid).children(recursive=True):
+            worker.terminate()
         self.process.terminate()
         if self.process.wait(60) != RESUME_ME:
             raise InputError(f'after SIGTERM the exit code was {self.process.returncode} and not {RESUME_ME}: see the log in '

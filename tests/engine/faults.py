@@ -1,8 +1,8 @@
 """What goes wrong, on request: for configs of tests."""
-import os
 import signal
 import time
 
+import psutil
 from mmcv.transforms import BaseTransform
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -11,7 +11,8 @@ from mmengine.registry import HOOKS, TRANSFORMS
 
 @HOOKS.register_module()
 class FaultHook(Hook):
-    """Sends this process a signal, or raises, after an iteration (counted from 1), on one rank."""
+    """Sends this process and its workers a signal, as slurm and torchrun do, or raises, after an iteration (counted from 1), on
+    one rank."""
 
     def __init__(self, at, fault, rank=0):
         self.at, self.fault, self.rank = at, fault, rank
@@ -20,7 +21,9 @@ class FaultHook(Hook):
         if runner.iter + 1 == self.at and get_rank() == self.rank:
             if self.fault == 'raise':
                 raise RuntimeError('this rank has a fault')
-            os.kill(os.getpid(), getattr(signal, self.fault))
+            this = psutil.Process()
+            for process in (*this.children(recursive=True), this):
+                process.send_signal(getattr(signal, self.fault))
 
 
 @HOOKS.register_module()

@@ -148,8 +148,9 @@ def test_a_dead_rank_ends_the_others_with_its_traceback(mini, tmp_path):
 
 
 def test_a_second_signal_ends_at_once():
-    code = ('import os, signal, time; from mmum.engine.preemption import PreemptionHook; hook = PreemptionHook(); '
-            'hook.before_train(None); os.kill(os.getpid(), signal.SIGTERM); print(hook.received, flush=True); '
+    code = ('import os, signal, time; from unittest.mock import Mock; from mmum.engine.preemption import PreemptionHook; '
+            'hook = PreemptionHook(); hook.before_train(Mock()); '
+            'os.kill(os.getpid(), signal.SIGTERM); print(hook.received, flush=True); '
             'os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == 'SIGTERM\n' and done.returncode == -signal.SIGTERM
