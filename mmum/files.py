@@ -11,6 +11,8 @@ from mmengine.logging import print_log
 
 from mmum.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[1]  # of the repository: configs/ and tools/ lie in it
+
 
 def check_writable(folder, option):
     """Makes a folder.

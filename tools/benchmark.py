@@ -13,9 +13,10 @@ from pathlib import Path
 
 from mmum.benchmark import compare, data, detectors, predict, scaling
 from mmum.benchmark.report import check_out, provenance, write_result
-from mmum.benchmark.stages import CONFIGS, ROOT
+from mmum.benchmark.stages import CONFIGS
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
+from mmum.files import ROOT
 
 
 def parse_args():

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 import mmum
-from mmum.benchmark.stages import CONFIGS, ROOT, run_stage
+from mmum.benchmark.stages import CONFIGS, run_stage
 from mmum.engine.command import argument_parser, run_command
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
-from mmum.files import check_writable
+from mmum.files import ROOT, check_writable
 from mmum.pictures import detection_picture, write_picture
 
 TOOLS = ROOT / 'tools'

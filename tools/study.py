@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mmum.benchmark import transfer
 from mmum.benchmark.report import check_out, provenance, write_result
-from mmum.benchmark.stages import ROOT, run_stage
+from mmum.benchmark.stages import run_stage
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError
+from mmum.files import ROOT
 
 
 def parse_args():

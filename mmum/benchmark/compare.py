@@ -19,8 +19,8 @@ from mmum.benchmark.report import caption_of, markdown_table, peak_rss_mb
 from mmum.engine.cost import training_cost
 from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
+from mmum.files import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SIZES = dict(T=('tiny', 96, 2), S=('small', 96, 2), B=('base', 128, 2), L=('large', 192, 8))  # arch, channels, decoder depth
 METHODS = dict(
     um_mae='UM-MAE',

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from mmum.errors import InputError
+from mmum.files import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
 
 

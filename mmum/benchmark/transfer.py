@@ -9,9 +9,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from mmum.benchmark.report import caption_of, markdown_table
-from mmum.benchmark.stages import CONFIGS, ROOT, run_stage
+from mmum.benchmark.stages import CONFIGS, run_stage
 from mmum.errors import InputError
-from mmum.files import logged, write_whole
+from mmum.files import ROOT, logged, write_whole
 
 # start of the detector -> its pre-training, on the same images, with the same backbone and number of epochs
 STARTS = {'scratch': None, 'um_mae': 'um_mae_swin_nano_mini.py', 'simmim': 'simmim_um_swin_nano_mini.py'}

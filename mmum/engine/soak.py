@@ -13,9 +13,8 @@ import psutil
 from mmum.datasets.mini import write_mini
 from mmum.engine.preemption import RESUME_ME
 from mmum.errors import InputError
-from mmum.files import logged
+from mmum.files import ROOT, logged
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = '{base}'
 data_root = '{data}'
