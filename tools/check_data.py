@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
 from mmum.datasets.image_file import EXTENSIONS, inspect_all
+from mmum.datasets.shards import images_in_shard, place_of
 from mmum.engine.command import argument_parser, run_command
 from mmum.errors import InputError, some
 from mmum.files import write_whole
@@ -20,7 +21,7 @@ from mmum.files import write_whole
 
 def parse_args():
     parser = argument_parser(__doc__)
-    parser.add_argument('data', help='a folder of images, at any depth, or a COCO annotation file')
+    parser.add_argument('data', help='a folder of images or shards, at any depth, or a COCO annotation file')
     parser.add_argument('--images', metavar='FOLDER', help="the folder of an annotation file's images (default: not read)")
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one a CPU core)')
     parser.add_argument('--out', metavar='FILE.json', help='write everything that was found')
@@ -28,8 +29,13 @@ def parse_args():
 
 
 def images_of(folder):
-    """All images under a folder, as a pre-training finds them."""
-    paths = [str(path) for path in sorted(Path(folder).rglob('*')) if path.suffix.lower() in EXTENSIONS]
+    """All images under a folder and in its shards, as a pre-training finds them."""
+    paths = []
+    for path in sorted(Path(folder).rglob('*')):
+        if path.suffix.lower() in EXTENSIONS:
+            paths.append(str(path))
+        elif path.suffix == '.tar':
+            paths += images_in_shard(path)
     if not paths:
         raise InputError(f'the folder {folder} holds no images ({", ".join(EXTENSIONS)}): give a folder of images')
     return paths
@@ -41,7 +47,7 @@ def say_images(faults, notes, number):
         print(f'  bad: {path}: {fault}')
     if len(faults) > 20:
         print(f'  ... and {len(faults) - 20} more (--out lists all)')
-    folders = Counter(str(Path(path).parent) for path in faults)
+    folders = Counter(map(place_of, faults))
     if len(faults) > max(1, 0.01 * number):
         folder, bad = folders.most_common(1)[0]
         print(f'  more than 1 % are bad, and a pre-training would stop: {bad} of them in {folder}')

@@ -1,8 +1,11 @@
 """Which image files can be trained on."""
+import io
+import re
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from mmengine.fileio import get
 from PIL import Image
 from rich.progress import track
 
@@ -34,7 +37,7 @@ def inspect_image(path):
     """Reads all of an image.
 
     Args:
-        path (str | Path): The file.
+        path (str): The file, or an image in a shard (:mod:`mmum.datasets.shards`).
 
     Returns:
         tuple[str | None, list[str]]: Why a pre-training would replace it, or None; and what is unusual about it but is read
@@ -42,11 +45,12 @@ def inspect_image(path):
     """
     notes = []
     try:
-        if not Path(path).stat().st_size:
+        content = get(path)
+        if not content:
             raise InputError('the file is empty')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of a large image that is no bomb yet
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 check_size(*image.size)
                 check_mode(image.mode)
                 if Path(path).suffix.lower() not in SUFFIXES.get(image.format, (Path(path).suffix.lower(), )):
@@ -57,7 +61,7 @@ def inspect_image(path):
                     notes.append('turned by EXIF')
                 image.convert('RGB')
     except Exception as error:  # decoders raise many kinds
-        return ' '.join(str(error).split()).replace(f' {str(path)!r}', '') or type(error).__name__, notes
+        return re.sub(r' <_io\.BytesIO[^>]*>', '', ' '.join(str(error).split())) or type(error).__name__, notes
     return None, notes
 
 

@@ -78,6 +78,9 @@ def test_a_bad_image_in_a_shard_is_listed_with_its_shard(mini, tmp_path):
         assert dataset[i]['img'].shape == (64, 64, 3)
     line, = (tmp_path / 'bad.txt').read_text().splitlines()
     assert '00000.tar?' in line and '/000002.jpg' in line
+    # and it is found beforehand
+    code, output = call_tool('tools/check_data.py', tmp_path / 'shards', '--workers', 1)
+    assert code == 1 and '4 images: 1 bad' in output and '/000002.jpg: cannot identify image file' in output, output
 
 
 def test_a_shard_that_looks_wrong_is_named(mini, tmp_path):
