@@ -56,7 +56,7 @@ class TransferStudy:
         methods, seeds = [start for start in self.starts if STARTS[start]], self.seeds[:1] if self.once else self.seeds
         first = [(method, seed) for seed in seeds for method in methods]
         second = [(head, start, seed) for start in self.starts for seed in self.seeds for head in self.heads]
-        self.done, self.total, self.begin = 0, len(first) + len(second), time.time()
+        self.done, self.made, self.total, self.begin = 0, 0, len(first) + len(second), time.time()
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
                 # first come, first served: whatever waits for a pre-training was submitted after it
@@ -95,7 +95,8 @@ class TransferStudy:
             known = json.loads(result.read_text())
             if known.pop('command') != command:
                 raise InputError(f'{folder} holds a run with other settings ({result}): give another --work-dir')
-            self.tell(f'{name}: was there')
+            self.done += 1
+            self.report(f'[{self.done}/{self.total}] {name}: was there')
             return known
         seconds, _ = run_stage(
             name, self.work_dir / f'{folder.name}.log', ROOT / 'tools' / 'train.py', config, '--amp', '--work-dir', folder,
@@ -109,9 +110,9 @@ class TransferStudy:
         return found
 
     def tell(self, line):
-        self.done += 1
+        self.done, self.made = self.done + 1, self.made + 1
         spent = time.time() - self.begin
-        left = spent / self.done * (self.total - self.done)
+        left = spent / self.made * (self.total - self.done)
         self.report(f'[{self.done}/{self.total}] {spent / 60:.0f} min, about {left / 60:.0f} left: {line}')
 
 
