@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
-@pytest.mark.parametrize('page, number', [('scaling', 6), ('reliability', 1), ('detectors', 2)])
+@pytest.mark.parametrize('page, number', [('scaling', 6), ('reliability', 1), ('detectors', 2), ('results', 1)])
 def test_tables_are_those_of_the_result_files(page, number):
     page = (ROOT / 'docs' / f'{page}.md').read_text()
     tables = re.findall(r'<!-- (\w+) -->\n(.*?)<!-- end -->', page, flags=re.S)
@@ -20,13 +20,14 @@ def test_tables_are_those_of_the_result_files(page, number):
 
 @pytest.mark.parametrize('name, make', [('compare_swin_t', 'compare'), ('compare_swin_l', 'compare'), ('data', 'data'),
                                         ('scaling', 'scaling'), ('predict', 'predict'), ('detectors', 'detectors'),
-                                        ('htcpp_um_swin_l', 'detectors'), ('compare_swin_t_bfloat16', 'compare')])
+                                        ('htcpp_um_swin_l', 'detectors'), ('compare_swin_t_bfloat16', 'compare'), ('transfer', 'transfer')])
 def test_tables_are_made_of_their_json(name, make):
     import importlib
     result = json.loads((ROOT / 'docs' / 'results' / f'{name}.json').read_text())
     table = importlib.import_module(f'mmum.benchmark.{make}').table(result)
     assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text()
-    assert result['provenance']['command'].startswith('python tools/benchmark.py') and result['provenance']['date']
+    command = result['provenance']['command']
+    assert command.startswith(('python tools/benchmark.py', 'python tools/study.py')) and result['provenance']['date']
 
 
 def test_headers_of_detectors_say_what_was_counted():
