@@ -20,7 +20,8 @@ def test_tables_are_those_of_the_result_files(page, number):
 
 @pytest.mark.parametrize('name, make', [('compare_swin_t', 'compare'), ('compare_swin_l', 'compare'), ('data', 'data'),
                                         ('scaling', 'scaling'), ('predict', 'predict'), ('detectors', 'detectors'),
-                                        ('htcpp_um_swin_l', 'detectors'), ('compare_swin_t_bfloat16', 'compare'), ('transfer', 'transfer')])
+                                        ('htcpp_um_swin_l', 'detectors'), ('compare_swin_t_bfloat16', 'compare'),
+                                        ('transfer', 'transfer')])
 def test_tables_are_made_of_their_json(name, make):
     import importlib
     result = json.loads((ROOT / 'docs' / 'results' / f'{name}.json').read_text())
