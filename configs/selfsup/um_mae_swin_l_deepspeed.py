@@ -7,6 +7,4 @@
 # (pretrained=work_dirs/um_mae_swin_l_deepspeed/epoch_800.pth). Not run here at this size; docs/scaling.md.
 _base_ = './um_mae_swin_l.py'
 runner_type = 'FlexibleRunner'
-strategy = dict(type='ZeROStrategy', zero_optimization=dict(stage=2))
-# its pictures would come from weights that DeepSpeed holds
-custom_hooks = []
+strategy = dict(type='DeepSpeedStrategy', zero_optimization=dict(stage=2))

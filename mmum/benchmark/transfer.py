@@ -61,9 +61,10 @@ class TransferStudy:
             try:
                 # first come, first served: whatever waits for a pre-training was submitted after it
                 self.pretraining = {one: pool.submit(self.pretrain, *one) for one in first}
-                runs = {one: pool.submit(self.detect, *one) for one in second}
+                detectors = {one: pool.submit(self.detect, *one) for one in second}
                 pretraining = [future.result() for future in self.pretraining.values()]
-                runs = [runs[head, start, seed].result() for seed in self.seeds for head in self.heads for start in self.starts]
+                runs = [detectors[head, start, seed].result()
+                        for seed in self.seeds for head in self.heads for start in self.starts]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

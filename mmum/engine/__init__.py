@@ -9,12 +9,12 @@ from .optim import BFloat16OptimWrapper
 from .preemption import PreemptionHook
 from .preflight import CheckpointMatchHook
 from .safe_checkpoint import SafeCheckpointHook, SafeLocalVisBackend
-from .sharding import wrap_blocks
+from .sharding import ResumableFSDPStrategy, wrap_blocks
 from .zero import ShardedOptimizer
 
 __all__ = [
     'BFloat16OptimWrapper', 'BlowUpHook', 'CheckpointMatchHook', 'CompileBlocksHook', 'ExactEpochTrainLoop',
     'ExactIterTrainLoop', 'KNNHook', 'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PreemptionHook',
-    'ReconstructionHook', 'SafeCheckpointHook', 'SafeLocalVisBackend', 'ShardedOptimizer', 'ZeROOptimWrapper', 'ZeROStrategy',
-    'wrap_blocks'
+    'ReconstructionHook', 'ResumableFSDPStrategy', 'SafeCheckpointHook', 'SafeLocalVisBackend', 'ShardedOptimizer',
+    'ZeROOptimWrapper', 'ZeROStrategy', 'wrap_blocks'
 ]

@@ -141,11 +141,14 @@ def add_guards(cfg, testing=False):
     if checkpoint and checkpoint.get('type') == 'CheckpointHook':
         checkpoint['type'] = 'SafeCheckpointHook'
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointMatchHook', complete=testing)]
+    strategy = cfg.get('strategy') or {}
     if testing:
-        if (cfg.get('strategy') or {}).get('type') in ('FSDPStrategy', 'ZeROStrategy'):  # of training: a test shards nothing
+        if strategy.get('type') in ('FSDPStrategy', 'DeepSpeedStrategy'):  # of training: a test shards nothing
             cfg.pop('strategy')
-            cfg.pop('runner_type')
+            cfg.pop('runner_type', None)
         return
+    if strategy.get('type') == 'FSDPStrategy':
+        strategy['type'] = 'ResumableFSDPStrategy'
     own = {hook.get('type') for hook in cfg.custom_hooks}
     cfg.custom_hooks += [dict(type=name) for name in ('PreemptionHook', 'BlowUpHook') if name not in own]
     loop = cfg.get('train_cfg') or {}

@@ -52,15 +52,15 @@ class ZeROOptimWrapper(DeepSpeedOptimWrapper):
 
 def uses_deepspeed(cfg):
     """Whether the config trains with DeepSpeed."""
-    return (cfg.get('strategy') or {}).get('type') == 'ZeROStrategy'
+    return (cfg.get('strategy') or {}).get('type') == 'DeepSpeedStrategy'
 
 
 def set_deepspeed(cfg, amp=False):
     """Tells DeepSpeed the batch size, the accumulated steps and the precision of the run.
 
     Args:
-        cfg (Config): With ``strategy=dict(type='ZeROStrategy', ...)``.
-        amp (bool): bfloat16 autocast as elsewhere; gradients are summed in float32. Defaults to False.
+        cfg (Config): With ``strategy=dict(type='DeepSpeedStrategy', ...)``.
+        amp (bool): bfloat16 autocast, with gradients summed in float32. Defaults to False.
 
     Raises:
         InputError: If DeepSpeed is not there, is one that mmengine does not know, is to shard weights (stage 3), or there is no
@@ -76,7 +76,7 @@ def set_deepspeed(cfg, amp=False):
         raise InputError('ZeRO-3 leaves checkpoints in pieces that no other tool reads: take stage 2, or FSDP '
                          '(um_mae_swin_l_fsdp.py), which shards weights too')
     wrapper = cfg.optim_wrapper
-    wrapper.type = 'ZeROOptimWrapper'
+    cfg.strategy.type, wrapper.type = 'ZeROStrategy', 'ZeROOptimWrapper'
     cfg.strategy.train_micro_batch_size_per_gpu = cfg.train_dataloader.batch_size
     cfg.strategy.gradient_accumulation_steps = wrapper.pop('accumulative_counts', 1)
     if (wrapper.pop('clip_grad', None) or {}).get('max_norm'):

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
@@ -141,7 +142,11 @@ class CheckpointMatchHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint):
         wrapped = is_model_wrapper(runner.model) or isinstance(runner.model, BaseTTAModel)
         model = runner.model.module if wrapped else runner.model
-        weights, wanted = weights_of(checkpoint), model.state_dict()
+        # asking inside FSDP for the state breaks it: names will do, and sizes torch compares itself while it loads
+        sharded = isinstance(runner.model, FullyShardedDataParallel)
+        wanted = {name.replace('_fsdp_wrapped_module.', ''): value for name, value in model.named_parameters()
+                  } if sharded else model.state_dict()
+        weights = weights_of(checkpoint)
         if not set(weights) & set(wanted):
             raise InputError(f'nothing in the checkpoint {runner._load_from} matches the model of the config: it has '
                              f'{some(list(weights))}, wanted are {some(list(wanted))}; give a checkpoint of this config')
@@ -149,7 +154,7 @@ class CheckpointMatchHook(Hook):
         if self.complete and missing:
             raise InputError(f'the checkpoint {runner._load_from} lacks {len(missing)} parameters of the model of the config '
                              f'({some(missing)}): give a checkpoint that was trained with this config')
-        wrong = [name for name in wanted if name in weights and weights[name].shape != wanted[name].shape]
+        wrong = [name for name in wanted if name in weights and not sharded and weights[name].shape != wanted[name].shape]
         if wrong:
             raise InputError(f'the checkpoint {runner._load_from} is of another size than the model of the config: '
                              f'{wrong[0]} is {tuple(weights[wrong[0]].shape)} in it and {tuple(wanted[wrong[0]].shape)} '

@@ -11,8 +11,8 @@ from mmengine.registry import HOOKS, TRANSFORMS
 
 @HOOKS.register_module()
 class FaultHook(Hook):
-    """Sends this process and its workers a signal, as slurm and torchrun do, or raises, after an iteration (counted from 1), on
-    one rank."""
+    """After an iteration (counted from 1), on one rank: raises, kills this process, or sends it and its workers a signal, as
+    slurm and torchrun do."""
 
     def __init__(self, at, fault, rank=0):
         self.at, self.fault, self.rank = at, fault, rank
@@ -21,9 +21,11 @@ class FaultHook(Hook):
         if runner.iter + 1 == self.at and get_rank() == self.rank:
             if self.fault == 'raise':
                 raise RuntimeError('this rank has a fault')
-            this = psutil.Process()
-            for process in (*this.children(recursive=True), this):
-                process.send_signal(getattr(signal, self.fault))
+            this, number = psutil.Process(), getattr(signal, self.fault)
+            if number != signal.SIGKILL:
+                for worker in this.children(recursive=True):
+                    worker.send_signal(number)
+            this.send_signal(number)
 
 
 @HOOKS.register_module()

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import runpy
-import shutil
-import socket
 
 import pytest
 import torch
@@ -16,7 +14,7 @@ from mmum.engine.command import run_command
 from mmum.engine.config import load_config, set_global_batch
 from mmum.engine.deepspeed import set_deepspeed
 from mmum.errors import InputError
-from tests.conftest import ROOT, call_tool, run_tool
+from tests.conftest import ROOT, call_tool, free_port, run_tool
 
 SELFSUP = ROOT / 'configs' / 'selfsup'
 deepspeed = pytest.mark.skipif(not importlib.util.find_spec('deepspeed'), reason="needs pip install 'deepspeed<0.19'")
@@ -25,19 +23,15 @@ SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,
          'train_cfg.max_epochs=2', 'default_hooks.logger.interval=1', 'default_hooks.checkpoint.interval=1']
 
 
-def train(config, mini, work_dir, *arguments, ranks=2):
-    result = launch(config, mini, work_dir, *arguments, ranks=ranks)
-    losses = losses_of(result)
+def train(config, mini, work_dir):
+    losses = losses_of(launch(config, mini, work_dir))
     assert len(losses) == 2 * 2  # 16 images, 2 x 4 a step
     return losses, read_checkpoint(work_dir / 'epoch_2.pth')
 
 
-def launch(config, mini, work_dir, *arguments, ranks=2):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    return run_tool('tools/dist_train.sh', config, ranks, '--work-dir', work_dir, *arguments, '--cfg-options',
-                    f'data_root={mini}/unlabelled', *SMALL, PORT=str(port))
+def launch(config, mini, work_dir, *arguments):
+    return run_tool('tools/dist_train.sh', config, 2, '--work-dir', work_dir, *arguments, '--cfg-options',
+                    f'data_root={mini}/unlabelled', *SMALL, PORT=free_port())
 
 
 def losses_of(result):
@@ -63,7 +57,8 @@ def write_small(name, path):
 
 @pytest.mark.parametrize('name', ['zero1', 'fsdp', pytest.param('deepspeed', marks=deepspeed)])
 def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plain, mini, tmp_path):
-    losses, checkpoint = train(write_small(name, tmp_path / 'config.py'), mini, tmp_path / 'work')
+    config, work = write_small(name, tmp_path / 'config.py'), tmp_path / 'work'
+    losses, checkpoint = train(config, mini, work)
     assert losses == pytest.approx(plain[0], abs=2e-4)
     ours, theirs = weights_of(checkpoint), weights_of(plain[1])
     assert ours.keys() == theirs.keys()
@@ -71,18 +66,17 @@ def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plai
         assert torch.allclose(ours[key], theirs[key], atol=1e-4), key
     assert 'optimizer' in checkpoint
     # it is tested where nothing is sharded, by the same config
-    code, output = call_tool('tools/test.py', tmp_path / 'config.py', tmp_path / 'work' / 'epoch_2.pth', '--work-dir',
-                             tmp_path / 'test', '--cfg-options', f'data_root={mini}/unlabelled', *SMALL)
+    code, output = call_tool('tools/test.py', config, work / 'epoch_2.pth', '--work-dir', tmp_path / 'test', '--cfg-options',
+                             f'data_root={mini}/unlabelled', *SMALL)
     assert code == 0 and 'reconstruction/loss: 1.0' in output, output[-3000:]
+    # and it goes on exactly
+    (work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
+    assert losses_of(launch(config, mini, work, '--resume')) == pytest.approx(losses[2:], abs=2e-4)
 
 
 @deepspeed
-def test_deepspeed_goes_on_exactly_and_goes_back_after_a_blow_up(plain, mini, tmp_path):
-    config, work = write_small('deepspeed', tmp_path / 'config.py'), tmp_path / 'work'
-    launch(config, mini, work)
-    shutil.rmtree(work / 'epoch_2.pth')
-    (work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
-    assert losses_of(launch(config, mini, work, '--resume')) == pytest.approx(plain[0][2:], abs=2e-4)
+def test_deepspeed_goes_back_after_a_blow_up(mini, tmp_path):
+    config = write_small('deepspeed', tmp_path / 'config.py')
     config.write_text(config.read_text() + "\ncustom_imports = dict(imports=['tests.engine.faults'])\n"
                       "custom_hooks = [dict(type='PoisonHook', begin=3, steps=1)]\n")
     result = launch(config, mini, tmp_path / 'poisoned')
