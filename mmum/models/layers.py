@@ -3,24 +3,87 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from mmum.masking import VISIBLE, gather_units, secondary_patches
 
 
-def lean(function, x):
-    """``function(x)``, of which only x is kept for the backward.
+class _Lean(torch.autograd.Function):
+    """See :func:`lean`."""
 
-    For what is cheap to repeat before a matrix product (a norm, GELU): the backward repeats it to get the product's input, and
-    stops there. The product itself, last in the function, is not repeated.
+    @staticmethod
+    def forward(ctx, cheap, x, weight, bias, *parameters):
+        device = x.device.type
+        ctx.cheap, ctx.autocast = cheap, dict(
+            device_type=device, dtype=torch.get_autocast_dtype(device), enabled=torch.is_autocast_enabled(device))
+        y = cheap(x, *parameters)
+        # cast here as autocast would, and once: the backward multiplies with the same copy
+        dtype = ctx.autocast['dtype'] if ctx.autocast['enabled'] else y.dtype
+        product = weight.to(dtype)
+        ctx.save_for_backward(x, product, *parameters)
+        ctx.dtypes = weight.dtype, None if bias is None else bias.dtype
+        return F.linear(y.to(dtype), product, None if bias is None else bias.to(dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, product, *parameters = ctx.saved_tensors
+        of_x, of_weight, of_bias, *of_parameters = ctx.needs_input_grad[1:]
+        grads = [None] * (1 + len(parameters))
+        inputs = [tensor.detach().requires_grad_(needed)
+                  for tensor, needed in zip((x, *parameters), (of_x, *of_parameters))]
+        with torch.enable_grad(), torch.autocast(**ctx.autocast):
+            y = ctx.cheap(*inputs)
+        rows = grad.flatten(0, -2)
+        weight_grad = bias_grad = None
+        if of_weight:
+            weight_grad = (rows.t() @ y.detach().to(product.dtype).flatten(0, -2)).to(ctx.dtypes[0])
+        if of_bias:
+            bias_grad = rows.sum(0).to(ctx.dtypes[1])
+        if y.requires_grad:
+            wanted = [i for i, tensor in enumerate(inputs) if tensor.requires_grad]
+            found = torch.autograd.grad(y, [inputs[i] for i in wanted], (rows @ product).view(y.shape).to(y.dtype))
+            for i, tensor in zip(wanted, found):
+                grads[i] = tensor
+        return None, grads[0], weight_grad, bias_grad, *grads[1:]
+
+
+def lean(cheap, x, weight, bias, *parameters):
+    """``F.linear(cheap(x, *parameters), weight, bias)``, of which only x is kept for the backward.
+
+    For what is cheap to repeat before a matrix product (a norm, GELU): the backward repeats it to get the product's input. The
+    product is not repeated, nor is the cast of its weight under autocast.
 
     Args:
-        function (Callable): Tensor -> tensor; a matrix product comes last.
+        cheap (Callable): Of x and the parameters, differentiable, without randomness.
         x (Tensor): Its input.
+        weight (Tensor): (out, in) of the product.
+        bias (Tensor | None): (out, ).
+        *parameters (Tensor): What else of ``cheap`` learns. They are handed over because a gradient can only be given to what
+            was handed over.
     """
-    if not torch.is_grad_enabled():
-        return function(x)
-    return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+    if torch.compiler.is_compiling():  # the compiler itself decides what to repeat
+        return F.linear(cheap(x, *parameters), weight, bias)
+    return _Lean.apply(cheap, x, weight, bias, *parameters)
+
+
+def norm_linear(norm, x, weight, bias, between=None):
+    """``F.linear(norm(x), weight, bias)``, of which only x is kept for the backward.
+
+    Args:
+        norm (nn.LayerNorm): The norm.
+        x (Tensor): (..., C).
+        weight (Tensor): (out, in) of the product.
+        bias (Tensor | None): (out, ).
+        between (Callable, optional): What happens to the norm's output before the product: cheap, with nothing that learns.
+            Defaults to None.
+    """
+
+    def cheap(x, scale, shift):
+        x = F.layer_norm(x, norm.normalized_shape, scale, shift, norm.eps)
+        return x if between is None else between(x)
+
+    return lean(cheap, x, weight, bias, norm.weight, norm.bias)
 
 
 class MLP(nn.Module):
@@ -37,8 +100,8 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(hidden_dims, embed_dims)
 
     def forward(self, x, norm):
-        x = lean(lambda x: self.fc1(norm(x)), x)
-        return lean(lambda x: self.fc2(F.gelu(x)), x)
+        x = norm_linear(norm, x, self.fc1.weight, self.fc1.bias)
+        return lean(F.gelu, x, self.fc2.weight, self.fc2.bias)
 
 
 def attend(q, k, v, bias=None, fused=None):
@@ -60,10 +123,14 @@ def attend(q, k, v, bias=None, fused=None):
     if fused is None:
         fused = q.device.type != 'cpu' or (bias is None and k.shape[-2] > 128 and q.dtype == torch.float32)
     if not fused:
-        logits = (q @ k.transpose(-2, -1)).mul_(q.shape[-1]**-0.5)  # not q before: nothing is kept of this
-        if bias is not None:
-            logits = (logits.unflatten(0, (-1, len(bias))) + bias.to(logits.dtype)).flatten(0, 1)
-        return logits.softmax(-1).to(v.dtype) @ v
+        n, heads, _, d = q.shape
+        q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+        if bias is None:
+            logits = (q @ k.transpose(1, 2)).mul_(d**-0.5)  # not q before: nothing is kept of this
+        else:  # scaled and added within the product
+            bias = bias.to(q.dtype).expand(n // len(bias), *bias.shape).flatten(0, 2)
+            logits = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=d**-0.5)
+        return (logits.softmax(-1).to(v.dtype) @ v).unflatten(0, (n, heads))
     if bias is None or len(bias) == len(q):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))
     # the windows of an image as heads of it: the bias is then broadcast over images, and not copied for each
@@ -88,10 +155,13 @@ class Attention(nn.Module):
 
     def project(self, x, norm, parts='qkv'):
         """Norm, then queries, keys and values, or some of them: (..., C) -> (..., parts * C)."""
-        c = x.shape[-1]
-        first = 'qkv'.index(parts)
-        rows = slice(first * c, (first + len(parts)) * c)
-        return lean(lambda x: F.linear(norm(x), self.qkv.weight[rows], self.qkv.bias[rows]), x)
+        weight, bias = self.qkv.weight, self.qkv.bias
+        if parts != 'qkv':
+            c = x.shape[-1]
+            first = 'qkv'.index(parts)
+            rows = slice(first * c, (first + len(parts)) * c)
+            weight, bias = weight[rows], bias[rows]
+        return norm_linear(norm, x, weight, bias)
 
     def split_heads(self, x):
         """(N, L, parts * C) -> (parts, N, heads, L, D), contiguous."""

@@ -7,7 +7,7 @@ from torch import nn
 
 from mmum.errors import InputError
 from mmum.masking import removed_units, sampled_units
-from mmum.models.layers import TransformerBlock, init_transformer, lean
+from mmum.models.layers import TransformerBlock, init_transformer, norm_linear
 from mmum.models.positions import sincos_positions
 
 
@@ -96,4 +96,4 @@ class UMDecoder(BaseModule):
         for block, queries in zip(self.blocks, num_queries):
             x = block(x, shared, queries)
             shared = None
-        return lean(lambda x: self.pred(self.norm(x)), x)
+        return norm_linear(self.norm, x, self.pred.weight, self.pred.bias)

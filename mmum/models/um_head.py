@@ -1,5 +1,6 @@
 """The loss: mean squared error over the pixels of the removed units."""
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 
@@ -44,4 +45,4 @@ class UMHead(BaseModule):
     def loss(self, pred, images, mask):
         """Mean squared error over removed units: predictions (N, removed units, pixels) -> scalar."""
         target, _, _ = self.target(images, mask)
-        return (pred.float() - target).square().mean()
+        return F.mse_loss(pred.float(), target)

@@ -7,7 +7,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmum.models.layers import MLP, attend, lean
+from mmum.models.layers import MLP, attend, norm_linear
 from mmum.models.positions import dense_positions, sincos_positions
 from mmum.models.pyramid import PyramidBackbone
 
@@ -35,9 +35,10 @@ class SpatialReductionAttention(nn.Module):
     def forward(self, x, norm):
         """(N, H, W, C) -> (N, H, W, C), normalised first."""
         n, height, width, c = x.shape
-        q = lean(lambda x: self.q(norm(x)), x).view(n, height * width, self.num_heads, -1).transpose(1, 2)
-        pooled = lean(lambda x: self.sr(self._pool(norm(x))), x)
-        kv = lean(lambda x: self.kv(self.norm(x)), pooled).view(n, -1, 2, self.num_heads, c // self.num_heads)
+        q = norm_linear(norm, x, self.q.weight, self.q.bias).view(n, height * width, self.num_heads, -1).transpose(1, 2)
+        pooled = norm_linear(norm, x, self.sr.weight, self.sr.bias, self._pool)
+        kv = norm_linear(self.norm, pooled, self.kv.weight, self.kv.bias)
+        kv = kv.view(n, -1, 2, self.num_heads, c // self.num_heads)
         k, v = kv.permute(2, 0, 3, 1, 4)
         return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, height, width, c))
 

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, gather_units, merge_positions, patch_positions
-from mmum.models.layers import attend, embed_sampled, lean
+from mmum.models.layers import attend, embed_sampled, norm_linear
 from mmum.models.windows import compact_layout, fit_window
 
 
@@ -145,7 +145,7 @@ class UMStockSwin(SwinTransformer):
         """mmpretrain's ``WindowMSA`` with the bias of true offsets."""
         if w_msa.attn_drop.p:
             raise InputError('attn_drop of UMStockSwin is for dense use: leave it out for pre-training')
-        q, k, v = layout.split(lean(lambda x: w_msa.qkv(norm(x)), x), 3, w_msa.num_heads, fill=w_msa.qkv.bias)
+        q, k, v = layout.split(norm_linear(norm, x, w_msa.qkv.weight, w_msa.qkv.bias), 3, w_msa.num_heads, fill=w_msa.qkv.bias)
         bias = layout.bias(read_table(w_msa.relative_position_bias_table, w_msa.window_size[0], layout.offsets))
         if w_msa.scale != q.shape[-1]**-0.5:  # qk_scale; attend scales by the usual
             q = q * (w_msa.scale * q.shape[-1]**0.5)

@@ -6,7 +6,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmum.models.layers import MLP, Attention, attend, lean
+from mmum.models.layers import MLP, Attention, attend, norm_linear
 from mmum.models.pyramid import PyramidBackbone
 from mmum.models.windows import compact_layout, dense_layout, fit_window
 
@@ -68,15 +68,16 @@ class PatchMerging(nn.Module):
 
     def forward(self, x):
         """(N, H, W, C) -> (N, ceil(H / 2), ceil(W / 2), 2C); odd sides are padded with zeros, as in Swin."""
-        return lean(self._merge, x)
+        # the convolution as a matrix product of the four children's channels
+        weight = self.proj.weight.permute(0, 2, 3, 1).flatten(1)
+        return norm_linear(self.norm, x, weight, self.proj.bias, self._children)
 
-    def _merge(self, x):
-        x = self.norm(x)
+    @staticmethod
+    def _children(x):
+        """(N, H, W, C) -> (N, ceil(H / 2), ceil(W / 2), 4C): the channels of four tokens side by side."""
         x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
         n, height, width, c = x.shape
-        x = x.view(n, height // 2, 2, width // 2, 2, c).transpose(2, 3).flatten(3)
-        # the convolution as a matrix product of the four children's channels: they are already side by side
-        return F.linear(x, self.proj.weight.permute(0, 2, 3, 1).flatten(1), self.proj.bias)
+        return x.view(n, height // 2, 2, width // 2, 2, c).transpose(2, 3).flatten(3)
 
 
 class Stage(nn.Module):

@@ -1,8 +1,10 @@
 """Attention, fused and written out."""
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from mmum.models.layers import TransformerBlock, attend, lean
+from mmum.models.layers import TransformerBlock, attend, norm_linear
 
 
 @pytest.mark.parametrize('bias_batch', [None, 1, 3, 6])
@@ -40,18 +42,21 @@ def test_shared_tokens_come_behind_each_images_own():
     assert torch.allclose(block(x, (tokens, index), 2), everything[:, -2:], atol=1e-6)
 
 
+def plain(norm, linear, x):
+    return linear(F.gelu(norm(x)))
+
+
+def lean_alike(norm, linear, x):
+    return norm_linear(norm, x, linear.weight, linear.bias, F.gelu)
+
+
 def test_lean_keeps_its_input_alone_and_changes_nothing():
-    from torch.utils.flop_counter import FlopCounterMode
     norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4), torch.randn(5, 8, requires_grad=True)
-
-    def function(x):
-        return linear(torch.nn.functional.gelu(norm(x)))
-
     results = []
-    for run in (function, lambda x: lean(function, x)):
+    for run in (plain, lean_alike):
         kept = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-            out = run(x)
+            out = run(norm, linear, x)
         sizes = sorted({t.data_ptr(): t.numel() for t in kept if not isinstance(t, torch.nn.Parameter)}.values())
         with FlopCounterMode(display=False) as counter:
             grads = torch.autograd.grad(out.square().sum(), [x, *norm.parameters(), *linear.parameters()])
@@ -61,4 +66,44 @@ def test_lean_keeps_its_input_alone_and_changes_nothing():
     assert results[0][1] == results[1][1]  # the product is not repeated
     assert torch.equal(results[0][2], results[1][2])
     for a, b in zip(results[0][3], results[1][3]):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_lean_casts_as_autocast_does(dtype):
+    """Also into the backward, which runs outside of autocast; gradients come in the types of what they are for."""
+    norm, linear = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4)
+    for x in (torch.randn(5, 8), torch.randn(5, 8).to(dtype)):
+        x.requires_grad_()
+        results = []
+        for run in (plain, lean_alike):
+            with torch.autocast('cpu', dtype):
+                out = run(norm, linear, x)
+            learn = [x, *norm.parameters(), *linear.parameters()]
+            results.append((out, *torch.autograd.grad(out.float().square().sum(), learn)))
+        for a, b in zip(*results):
+            assert a.dtype == b.dtype
+            assert torch.allclose(a, b, atol=0.01 * a.abs().max().item())
+
+
+@pytest.mark.parametrize('frozen', ['x', 'norm', 'linear', 'all but x'])
+def test_lean_leaves_out_what_does_not_learn(frozen):
+    norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4), torch.randn(5, 8, requires_grad=frozen != 'x')
+    norm.requires_grad_(frozen not in ('norm', 'all but x'))
+    linear.requires_grad_(frozen not in ('linear', 'all but x'))
+    grads = []
+    for run in (plain, lean_alike):
+        x.grad = None
+        norm.zero_grad(), linear.zero_grad()
+        run(norm, linear, x).square().sum().backward()
+        grads.append([t.grad for t in (x, *norm.parameters(), *linear.parameters())])
+    for a, b in zip(*grads):
+        assert (a is None) == (b is None)
+        assert a is None or torch.allclose(a, b, atol=1e-6)
+
+
+def test_lean_without_a_bias():
+    norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4, bias=False), torch.randn(5, 8, requires_grad=True)
+    grads = [torch.autograd.grad(run(norm, linear, x).square().sum(), [x, linear.weight]) for run in (plain, lean_alike)]
+    for a, b in zip(*grads):
         assert torch.allclose(a, b, atol=1e-6)
