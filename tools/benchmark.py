@@ -1,6 +1,7 @@
 """Measures speed and memory, and writes what it finds as JSON and as a Markdown table beside it.
 
     python tools/benchmark.py compare --size T --batch 8 --dtype float32       # methods against each other, in one run
+    python tools/benchmark.py profile --methods um_mae simmim                  # where the time of a step goes
     python tools/benchmark.py data                                             # the input pipeline alone
     python tools/benchmark.py scaling --ranks 1 2                              # the same global batch on more ranks
     python tools/benchmark.py detectors                                        # parameters, FLOPs, memory of detectors
@@ -11,7 +12,7 @@ import json
 import re
 from pathlib import Path
 
-from mmum.benchmark import compare, data, detectors, predict, scaling
+from mmum.benchmark import compare, data, detectors, predict, profile, scaling
 from mmum.benchmark.report import check_out, provenance, write_result
 from mmum.benchmark.stages import CONFIGS
 from mmum.engine.command import argument_parser, run_command
@@ -23,14 +24,18 @@ def parse_args():
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
     one = commands.add_parser('compare', help='pre-training methods on equal terms')
-    one.add_argument('--methods', nargs='+', choices=list(compare.METHODS), default=list(compare.METHODS))
-    one.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
-    one.add_argument('--batch', type=int, default=8, help='images a step (default: 8)')
-    one.add_argument('--image-size', type=int, default=256, help='their side in pixels (default: 256)')
-    one.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'], default='float32', help='(default: float32)')
     one.add_argument('--repeats', type=int, default=7, help='interleaved repeats (default: 7)')
     one.add_argument('--steps', type=int, default=2, help='steps of a method in a repeat, the fastest counts (default: 2)')
     one.add_argument('--memory', type=float, default=80, metavar='GB', help='work out the largest batch for it (default: 80)')
+    six = commands.add_parser('profile', help="where the time of a method's step goes, and the next ceiling")
+    six.add_argument('--steps', type=int, default=3, help='steps to profile (default: 3)')
+    for command in (one, six):
+        command.add_argument('--methods', nargs='+', choices=list(compare.METHODS), default=list(compare.METHODS))
+        command.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
+        command.add_argument('--batch', type=int, default=8, help='images a step (default: 8)')
+        command.add_argument('--image-size', type=int, default=256, help='their side in pixels (default: 256)')
+        command.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'], default='float32',
+                             help='(default: float32)')
     two = commands.add_parser('data', help='images/s of the input pipeline by worker, from a folder of JPEGs it writes')
     two.add_argument('--images', type=int, default=200, help='images of each size (default: 200)')
     two.add_argument('--repeats', type=int, default=5, help='interleaved repeats (default: 5)')
@@ -56,7 +61,7 @@ def parse_args():
     five.add_argument('--width', type=int, default=1280, help='of the image in pixels (default: 1280)')
     five.add_argument('--pretrained', metavar='CHECKPOINT', help='what the backbones start from (default: random weights)')
     five.add_argument('--inference', action='store_true', help='make one whole inference of 800x1333 px too')
-    for command in (one, two, three, four, five):
+    for command in (one, two, three, four, five, six):
         command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
     commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/*.md')
     return parser.parse_args()
@@ -98,6 +103,9 @@ def main():
         found = compare.compare(args.methods, args.size, args.batch, args.image_size, args.dtype, args.repeats, args.steps,
                                 args.memory, report)
         make_table = compare.table
+    elif args.command == 'profile':
+        found = profile.measure(args.methods, args.size, args.batch, args.image_size, args.dtype, args.steps, report)
+        make_table = profile.table
     elif args.command == 'data':
         found = data.measure(args.images, args.repeats, args.workers, args.model, report)
         make_table = data.table

@@ -123,6 +123,12 @@ def check_dtype(dtype, device):
                          '--dtype float32')
 
 
+def check_image_size(image_size, methods):
+    """Raises InputError for a side that the methods cannot take."""
+    if image_size % 64 or ('simmim_mmpretrain' in methods and image_size < 256):
+        raise InputError(f"--image-size {image_size} should be a multiple of 64, and at least 256 with mmpretrain's SimMIM")
+
+
 def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, report):
     """Measures and counts.
 
@@ -142,8 +148,7 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     check_dtype(dtype, device)
-    if image_size % 64 or ('simmim_mmpretrain' in methods and image_size < 256):
-        raise InputError(f"--image-size {image_size} should be a multiple of 64, and at least 256 with mmpretrain's SimMIM")
+    check_image_size(image_size, methods)
     result = {}
     for method in methods:
         report(f'{METHODS[method]}: counting')

@@ -125,11 +125,11 @@ def attend(q, k, v, bias=None, fused=None):
     if not fused:
         n, heads, _, d = q.shape
         q, k, v = (x.flatten(0, 1) for x in (q, k, v))
-        if bias is None:
-            logits = (q @ k.transpose(1, 2)).mul_(d**-0.5)  # not q before: nothing is kept of this
-        else:  # scaled and added within the product
-            bias = bias.to(q.dtype).expand(n // len(bias), *bias.shape).flatten(0, 2)
-            logits = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=d**-0.5)
+        # scale and bias within the product, and no pass over the logits for them; with beta=0 the first argument counts as none
+        added = q.new_zeros(1) if bias is None else bias.to(q.dtype).flatten(0, 1)
+        if bias is not None and len(bias) < n:
+            added = added.repeat(n // len(bias), 1, 1)
+        logits = torch.baddbmm(added, q, k.transpose(1, 2), beta=0 if bias is None else 1, alpha=d**-0.5)
         return (logits.softmax(-1).to(v.dtype) @ v).unflatten(0, (n, heads))
     if bias is None or len(bias) == len(q):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))

@@ -79,7 +79,7 @@ class UMMAE(BaseSelfSupervisor):
         """
         unit = self.head.patch_size
         pred = self.predict_removed(inputs, mask).float()
-        _, mean, deviation = self.head.target(inputs, mask)
+        mean, deviation = self.head.statistics(inputs, mask)
         units = unit_patches(inputs, unit)
         index = removed_units(mask)[..., None].expand_as(pred)
         filled = units.scatter(1, index, (pred * deviation + mean).to(units.dtype))

@@ -118,11 +118,12 @@ def _offset_grid(reach, steps, device):
 
 def _pair_index(positions, reach, steps):
     """Table entries of all pairs of tokens: (..., L, 2) positions -> (..., L, L) int64."""
-    # Offsets are exact multiples of 1 / steps. Beyond the reach lie only pairs that the shift wrapped around, and they
-    # end at the wall: clamping keeps them inside the table until then.
-    d = (positions[..., None, :, :] - positions[..., :, None, :]) * steps
-    d = d.round().long().clamp(-reach * steps, reach * steps) + reach * steps
-    return d[..., 0] * (2 * reach * steps + 1) + d[..., 1]
+    # An offset's entry is linear in it, so it is the difference of what its two tokens have. Beyond the reach, and outside of
+    # the table, lie only pairs that the shift wrapped around or that padding is in: walls take their place.
+    width = 2 * reach * steps + 1
+    at = (positions * steps).round().long()  # exact multiples of 1 / steps
+    entry = at[..., 0] * width + at[..., 1]
+    return entry[..., None, :] - entry[..., :, None] + width**2 // 2
 
 
 def _walls(window, shift, rows, columns, device):

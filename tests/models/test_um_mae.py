@@ -144,7 +144,7 @@ def test_reconstruction_keeps_what_was_seen():
     assert torch.equal(filled[sampled], images[sampled])
     # the filled units are the predictions, on the scale of the true unit
     index = removed_units(mask)[..., None].expand(-1, -1, 768)
-    target, _, _ = model.head.target(filled, mask)
+    target = model.head.target(filled, mask)
     pred = model.predict_removed(images, mask)
     normal = (pred - pred.mean(-1, keepdim=True)) / (pred.var(-1, keepdim=True) + 1e-6).sqrt()
     assert torch.allclose(target, normal, atol=1e-2)
