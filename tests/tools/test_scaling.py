@@ -9,6 +9,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmum.benchmark import profile
+from mmum.benchmark.report import provenance
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.engine.command import run_command
 from mmum.engine.config import load_config, set_global_batch
@@ -138,6 +140,28 @@ def test_benchmark_compare(tmp_path):
     assert ours['gflop'] < 0.6 * theirs['gflop'] and ours['kept_mb'] < 0.5 * theirs['kept_mb']
     assert 100 < ours['peak_mb'] < theirs['peak_mb'] * 1.5 and ours['times_simmim_mmpretrain']['median'] > 0
     assert out.with_suffix('.md').read_text().strip() in result.stdout
+
+
+def test_benchmark_profile(tmp_path):
+    """Every operator has its kind, and the kinds are the time that the profiler saw."""
+    report = []
+    found = profile.measure(['um_mae'], 'T', 1, 256, 'float32', 1, report.append)
+    ours = found['methods']['um_mae']
+    assert sum(ours['kinds'].values()) == pytest.approx(sum(ours['operators'].values()), rel=0.05)  # the longest are listed
+    assert all(ours['kinds'][kind] > 0 for kind in ('products', 'attention', 'norms', 'gelu', 'optimizer', 'lookups', 'copies'))
+    assert ours['kinds']['products'] == max(ours['kinds'].values()) and found['product_flops'] > 1e9
+    found['provenance'] = provenance()
+    text = profile.table(found)
+    assert '| matrix products, convolutions |' in text and f'{ours["flop"] / 1e9:.0f} GFLOP a step' in text
+
+
+@pytest.mark.parametrize('operator, kind', [
+    ('aten::addmm', 'products'), ('aten::baddbmm', 'products'), ('aten::mkldnn_convolution', 'products'),
+    ('aten::_softmax_backward_data', 'attention'), ('aten::native_layer_norm', 'norms'), ('aten::gelu_backward', 'gelu'),
+    ('aten::_fused_adamw_', 'optimizer'), ('aten::scatter_add_', 'lookups'), ('aten::copy_', 'copies'), ('aten::sum', 'sums'),
+    ('aten::add_', 'arithmetic'), ('aten::empty', 'rest'), ('autograd::engine::evaluate_function: MmBackward0', 'rest')])
+def test_kinds_of_operators(operator, kind):
+    assert profile.kind_of(operator) == kind
 
 
 def test_benchmark_data(tmp_path):
