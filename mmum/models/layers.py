@@ -62,7 +62,8 @@ def lean(cheap, x, weight, bias, *parameters):
         *parameters (Tensor): What else of ``cheap`` learns. They are handed over because a gradient can only be given to what
             was handed over.
     """
-    if torch.compiler.is_compiling():  # the compiler itself decides what to repeat
+    # a compiler decides itself what to repeat, and inference, also for an exporter, is plain
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return F.linear(cheap(x, *parameters), weight, bias)
     return _Lean.apply(cheap, x, weight, bias, *parameters)
 

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 
 
-@lru_cache(maxsize=8)
 def sincos_positions(grid, embed_dims, device):
     """MAE's fixed 2-D sin-cos positions: the first half of the channels encodes the column, the second the row.
 
@@ -20,6 +19,13 @@ def sincos_positions(grid, embed_dims, device):
     Returns:
         Tensor: float32 (rows * columns, embed_dims), row by row. A constant, made once: do not write into it.
     """
+    if torch.compiler.is_compiling():  # what a compiler or exporter traces with are no real tensors, and must not stay
+        return _sincos_positions.__wrapped__(grid, embed_dims, device)
+    return _sincos_positions(grid, embed_dims, device)
+
+
+@lru_cache(maxsize=8)
+def _sincos_positions(grid, embed_dims, device):
     with torch.inference_mode(False):  # or it could never be used for training once it was made while testing
         rows, columns = grid
         omega = 10000.**-(torch.arange(embed_dims // 4) / (embed_dims // 4))

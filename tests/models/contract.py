@@ -103,6 +103,14 @@ class BackboneContract:
         for (name, a), b in zip(plain.named_parameters(), lean.parameters()):
             assert torch.allclose(a.grad, b.grad, atol=1e-6 * a.grad.abs().max()), name
 
+    def test_torch_exports_it(self):
+        """For deployment: torch.export sees through what the training does to save memory."""
+        model, images = self.build().eval(), torch.randn(1, 3, 64, 64)
+        with torch.no_grad():
+            exported = torch.export.export(model, (images, )).module()
+            for a, b in zip(model(images), exported(images)):
+                assert torch.allclose(a, b, atol=1e-5)
+
     def test_frozen_stages_do_not_learn(self):
         model = self.build(frozen_stages=2).train()
         model(torch.randn(1, 3, 64, 64))[-1].square().sum().backward()
