@@ -9,7 +9,6 @@ the log of every stage.
 import datetime
 import json
 import os
-import platform
 import re
 import shutil
 import time
@@ -18,9 +17,9 @@ from pathlib import Path
 import torch
 
 import mmum
+from mmum.benchmark.report import hardware
 from mmum.benchmark.stages import CONFIGS, run_stage
 from mmum.engine.command import argument_parser, run_command
-from mmum.engine.optim import cpu_has_bfloat16
 from mmum.errors import InputError
 from mmum.files import ROOT, check_writable
 from mmum.pictures import detection_picture, write_picture
@@ -81,15 +80,6 @@ def run_seed(args, out, seed):
     return dict(seed=seed, ap=ap, seconds=seconds)
 
 
-def hardware():
-    """What it ran on, in words."""
-    names = {line.split(':')[1].strip() for line in open('/proc/cpuinfo') if line.startswith('model name')} if Path(
-        '/proc/cpuinfo').exists() else {platform.processor()}
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else (
-        f'{os.cpu_count()} CPU cores ({", ".join(names)}; {"bfloat16" if cpu_has_bfloat16() else "float32"})')
-    return f'{device}, torch {torch.__version__}, mmum {mmum.__version__}'
-
-
 def table(results):
     """The Markdown table of results.json: AP of each start, mean and range over seeds, then seconds."""
     runs = results['runs']
@@ -148,7 +138,8 @@ def main():
         runs.append(run_seed(args, folder, seed))
     results = dict(
         command='python tools/demo.py' + (f' --seeds {" ".join(map(str, args.seeds))}' if args.seeds != [0] else ''),
-        hardware=hardware(), date=datetime.date.today().isoformat(), data_seconds=data_seconds, runs=runs)
+        hardware=f'{hardware()}, torch {torch.__version__}, mmum {mmum.__version__}', date=datetime.date.today().isoformat(),
+        data_seconds=data_seconds, runs=runs)
     (out / 'results.json').write_text(json.dumps(results, indent=1))
     (out / 'results.md').write_text(table(results))
 

@@ -7,10 +7,11 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, merge_positions, patch_positions
+from mmum.models.frozen_stages import FrozenStages
 from mmum.models.layers import embed_all, embed_sampled
 
 
-class PyramidBackbone(BaseModule):
+class PyramidBackbone(FrozenStages, BaseModule):
     """A backbone of stages at strides 4, 8, 16, 32 with ``forward(x, mask=None)``.
 
     Subclasses call :meth:`resolve_arch`, :meth:`build_embedding` and :meth:`build_stages`, and say what their blocks need
@@ -74,7 +75,7 @@ class PyramidBackbone(BaseModule):
         if norm_cfg is not None:
             for i in self.out_indices:
                 self.add_module(f'norm{i}', build_norm_layer(norm_cfg, dims[i])[1])
-        self._freeze_stages()
+        self.freeze_stages()
 
     def init_weights(self):
         """Initialises from scratch, then from ``init_cfg`` if it names a checkpoint."""
@@ -160,17 +161,8 @@ class PyramidBackbone(BaseModule):
         block = int(name[3]) if name[2] == 'blocks' else 0  # merging counts with the block after it
         return 1 + sum(self.depths[:int(name[1])]) + block, num_layers
 
-    def train(self, mode=True):
-        """Frozen stages stay in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
+    def embedding(self):
+        return [self.patch_embed, self.patch_norm, self.secondary_token]
 
-    def _freeze_stages(self):
-        if self.frozen_stages < 0:
-            return
-        self.secondary_token.requires_grad_(False)
-        frozen = [self.patch_embed, self.patch_norm, *self.stages[:self.frozen_stages]]
-        frozen += [getattr(self, f'norm{i}') for i in range(self.frozen_stages) if hasattr(self, f'norm{i}')]
-        for module in frozen:
-            module.eval().requires_grad_(False)
+    def freezable_stages(self):
+        return self.stages

@@ -8,12 +8,13 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, sampled_units
+from mmum.models.frozen_stages import FrozenStages
 from mmum.models.layers import TransformerBlock, embed_all, embed_sampled, init_transformer
 from mmum.models.positions import dense_positions, sincos_positions
 
 
 @MODELS.register_module()
-class UMViT(BaseModule):
+class UMViT(FrozenStages, BaseModule):
     """ViT backbone of UM-MAE (the paper: pre-training of plain ViT): dense for transfer, on the sampled units for pre-training.
 
     A patch is a mask unit; with a mask the tokens are the sampled units in cell order.
@@ -75,7 +76,7 @@ class UMViT(BaseModule):
         if norm_cfg is not None:
             for i in self.out_indices:
                 self.add_module(f'norm{i}', build_norm_layer(norm_cfg, dims)[1])
-        self._freeze_stages()
+        self.freeze_stages()
 
     def init_weights(self):
         """Initialises from scratch as MAE does, then from ``init_cfg`` if it names a checkpoint."""
@@ -141,17 +142,8 @@ class UMViT(BaseModule):
             return 1 + int(name[1]), num_layers
         return (num_layers - 1 if name[0].startswith('norm') else 0), num_layers
 
-    def train(self, mode=True):
-        """Frozen blocks stay in evaluation mode."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
+    def embedding(self):
+        return [self.patch_embed, self.cls_token, self.secondary_token]
 
-    def _freeze_stages(self):
-        if self.frozen_stages < 0:
-            return
-        self.cls_token.requires_grad_(False)
-        self.secondary_token.requires_grad_(False)
-        norms = [getattr(self, f'norm{i}') for i in range(self.frozen_stages) if hasattr(self, f'norm{i}')]
-        for module in (self.patch_embed, *self.blocks[:self.frozen_stages], *norms):
-            module.eval().requires_grad_(False)
+    def freezable_stages(self):
+        return self.blocks
