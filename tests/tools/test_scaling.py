@@ -147,7 +147,8 @@ def test_benchmark_profile(tmp_path):
     report = []
     found = profile.measure(['um_mae'], 'T', 1, 256, 'float32', 1, report.append)
     ours = found['methods']['um_mae']
-    assert sum(ours['kinds'].values()) == pytest.approx(sum(ours['operators'].values()), rel=0.05)  # the longest are listed
+    total = sum(ours['kinds'].values())
+    assert 0.8 * total < sum(ours['operators'].values()) <= total * 1.001  # the longest are listed
     assert all(ours['kinds'][kind] > 0 for kind in ('products', 'attention', 'norms', 'gelu', 'optimizer', 'lookups', 'copies'))
     assert ours['kinds']['products'] == max(ours['kinds'].values()) and found['product_flops'] > 1e9
     found['provenance'] = provenance()
