@@ -1,26 +1,26 @@
 """Where the time of a training step goes, by kind of work, and which ceiling is next."""
-import time
+import re
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
 
-from mmum.benchmark.compare import METHODS, Trainer, batch, build, check_dtype, check_image_size
+from mmum.benchmark.compare import METHODS, Trainer, check_dtype, check_image_size
 from mmum.benchmark.report import caption_of, markdown_table
-from mmum.engine.cost import training_cost
 
-# The first whose words an operator's name has. What is left is named in the result file, operator by operator.
+# Words of an operator's name; the first kind that has one of them. The longest operators are named in the result file.
 KINDS = dict(
-    products=('mm', 'addmv', 'convolution', 'conv2d', 'conv_transpose', 'linear'),
-    attention=('scaled_dot_product', 'attention', 'softmax'),
-    norms=('layer_norm', 'LayerNorm'),
-    gelu=('gelu', ),
-    optimizer=('adam', 'Optimizer'),
-    lookups=('gather', 'scatter', 'index', 'embedding'),
-    copies=('copy', 'cat', 'clone', 'fill', 'zero', 'roll', 'pad', 'contiguous', 'im2col', 'col2im', 'to_copy', 'Memcpy',
-            'Memset', 'stack', 'shuffle'),
-    sums=('sum', 'mean', 'var', 'reduce'),
-    arithmetic=('add', 'mul', 'sub', 'div', 'pow', 'exp', 'log', 'abs', 'clamp', 'where', 'threshold', 'relu', 'square', 'sqrt',
-                'mse_loss', 'l1_loss', 'smooth', 'neg', 'sign', 'eq', 'ne', 'ge', 'gt', 'lt', 'le', 'round', 'sort', 'masked'))
+    products='mm addmm bmm baddbmm addmv convolution conv2d linear',
+    attention='attention softmax',
+    norms='norm',
+    gelu='gelu',
+    optimizer='adamw Optimizer',
+    lookups='gather scatter index embedding',
+    copies='copy cat clone fill zero zeros roll pad contiguous im2col col2im stack shuffle unshuffle',
+    sums='sum mean var',
+    arithmetic='add mul sub div pow exp log log1p abs clamp where threshold relu square sqrt loss neg sign eq ne ge gt lt le '
+    'round sort masked')
 NAMES = dict(
     products='matrix products, convolutions', attention='attention without its products, or fused', norms='norms', gelu='GELU',
     optimizer='optimiser', lookups='lookups and their backward', copies='copies and casts', sums='sums',
@@ -28,30 +28,17 @@ NAMES = dict(
 
 
 def kind_of(operator):
-    """Key of ``NAMES`` for the name of an operator, for example 'aten::mm' or 'GeluBackward0'."""
-    name = operator.removeprefix('aten::')
-    if 'evaluate_function' in name:
-        return 'rest'
-    return next((kind for kind, words in KINDS.items() if any(word in name for word in words)), 'rest')
+    """Key of ``NAMES`` for the name of an operator, for example 'aten::native_layer_norm'."""
+    words = set(re.findall('[A-Za-z0-9]+', operator))
+    return next((kind for kind, names in KINDS.items() if words & set(names.split())), 'rest')
 
 
-def largest_product_speed(dtype, device, side=4096, repeats=5):
+def largest_product_speed(dtype, device):
     """FLOP/s of one large product: what products of a step could reach at best."""
-    side = side if device == 'cuda' else side // 2
+    side = 4096 if device == 'cuda' else 2048
     a, b = torch.randn(2, side, side, device=device, dtype=getattr(torch, dtype))
-    fastest = float('inf')
-    for _ in range(repeats):
-        _wait(device)
-        start = time.perf_counter()
-        a @ b
-        _wait(device)
-        fastest = min(fastest, time.perf_counter() - start)
-    return 2 * side**3 / fastest
-
-
-def _wait(device):
-    if device == 'cuda':
-        torch.cuda.synchronize()
+    timer = Timer('a @ b', globals=dict(a=a, b=b), num_threads=torch.get_num_threads())
+    return 2 * side**3 / min(timer.timeit(1).median for _ in range(5))
 
 
 def profile_steps(trainer, steps, device):
@@ -85,7 +72,7 @@ def measure(methods, size, n, image_size, dtype, steps, report):
 
     Returns:
         dict: ``settings``, ``product_flops`` (FLOP/s of one large product) and ``methods``: for each ``seconds`` of a step,
-        ``flop`` of a step, ``kinds`` {kind: seconds} and ``operators`` {operator: seconds}.
+        ``flop`` of its products, ``kinds`` {kind: seconds} and ``operators`` {operator: seconds}.
 
     Raises:
         InputError: For a type or size that cannot be.
@@ -96,11 +83,11 @@ def measure(methods, size, n, image_size, dtype, steps, report):
     result, product_flops = {}, 0.
     for method in methods:
         product_flops = max(product_flops, largest_product_speed(dtype, device))  # more than once: machines have slow moments
-        report(f'{METHODS[method]}: counting')
-        flop = training_cost(build(method, size, device), *batch(method, n, image_size, device))['gflop'] * n * 1e9
         report(f'{METHODS[method]}: {steps} steps, and {steps} in the profiler')
         trainer = Trainer(method, size, n, image_size, dtype, device)
-        trainer.step()
+        with FlopCounterMode(display=False) as counter:
+            trainer.step()
+        flop = sum(count for name, count in counter.get_flop_counts()['Global'].items() if kind_of(str(name)) == 'products')
         seconds, operators = profile_steps(trainer, steps, device)
         kinds = dict.fromkeys(NAMES, 0.)
         for name, value in operators.items():
@@ -137,7 +124,7 @@ def ceiling(result, key):
     kinds = method['kinds']
     products = kinds['products']
     other, longest = max((value, kind) for kind, value in kinds.items() if kind != 'products')
-    return (f'{method["name"]}: {method["flop"] / 1e9:.0f} GFLOP a step take {1e3 * products:.0f} ms in products, '
+    return (f'{method["name"]}: products of {method["flop"] / 1e9:.0f} GFLOP a step take {1e3 * products:.0f} ms, '
             f'{method["flop"] / products / 1e9:.0f} GFLOP/s where one large product reaches {peak / 1e9:.0f}. The next '
-            f'ceiling: at that speed, and with nothing else to do, a step would take {1e3 * method["flop"] / peak:.0f} ms; '
-            f'what is longest beside products is {NAMES[longest]}, {1e3 * other:.0f} ms.\n')
+            f'ceiling: at that speed they alone would take {1e3 * method["flop"] / peak:.0f} ms; what is longest beside them '
+            f'is {NAMES[longest]}, {1e3 * other:.0f} ms.\n')

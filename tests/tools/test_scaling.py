@@ -160,7 +160,8 @@ def test_benchmark_profile(tmp_path):
     ('aten::addmm', 'products'), ('aten::baddbmm', 'products'), ('aten::mkldnn_convolution', 'products'),
     ('aten::_softmax_backward_data', 'attention'), ('aten::native_layer_norm', 'norms'), ('aten::gelu_backward', 'gelu'),
     ('aten::_fused_adamw_', 'optimizer'), ('aten::scatter_add_', 'lookups'), ('aten::copy_', 'copies'), ('aten::sum', 'sums'),
-    ('aten::add_', 'arithmetic'), ('aten::empty', 'rest'), ('autograd::engine::evaluate_function: MmBackward0', 'rest')])
+    ('aten::add_', 'arithmetic'), ('aten::empty', 'rest'), ('aten::select', 'rest'), ('aten::expand', 'rest'),
+    ('autograd::engine::evaluate_function: MmBackward0', 'rest')])
 def test_kinds_of_operators(operator, kind):
     assert profile.kind_of(operator) == kind
 
