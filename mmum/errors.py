@@ -27,6 +27,6 @@ def input_error_sentence(error):
     return None
 
 
-def some(names, number=4):
+def preview(names, number=4):
     """The first few of a list, for a sentence."""
     return ', '.join(map(str, names[:number])) + (f' and {len(names) - number} more' if len(names) > number else '')

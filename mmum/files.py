@@ -33,7 +33,7 @@ def check_writable(folder, option):
 
 
 @contextmanager
-def whole_file(path):
+def atomic_path(path):
     """Gives another name to write to; the file takes its own when all is on disk, also if the machine stops.
 
     Args:
@@ -61,14 +61,14 @@ def whole_file(path):
             os.close(folder)
 
 
-def write_whole(path, data):
+def atomic_write(path, data):
     """Writes bytes to a file, whole or not at all."""
-    with whole_file(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_bytes(data)
 
 
 @contextmanager
-def whole_folder(path):
+def atomic_folder(path):
     """Gives another name to fill; the folder takes its own when it is whole: an interrupted one is never taken for it."""
     partial = Path(path).with_name(f'{Path(path).name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
@@ -88,7 +88,7 @@ def logged(work_dir):
 
 
 @contextmanager
-def without_it(what):
+def warn_on_write_error(what):
     """A training goes on without something that could not be written, and says so.
 
     Args:

@@ -74,7 +74,7 @@ def test_the_papers_fine_tuning(model, decay, drop_path):
     assert cfg.train_dataloader.batch_size * 8 == 1024
     assert cfg.param_scheduler[1].eta_min_ratio * 2e-3 == pytest.approx(1e-6)
     kinds = [t.type for t in cfg.train_pipeline]
-    assert kinds == ['LoadWholeImage', 'RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing', 'PackInputs']
+    assert kinds == ['LoadImageStrict', 'RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing', 'PackInputs']
     size = 224 if model == 'vit_b' else 256
     assert cfg.train_dataloader.dataset.pipeline[1].scale == cfg.test_dataloader.dataset.pipeline[2].crop_size == size
 
@@ -136,7 +136,7 @@ def test_one_dimensional_parameters_do_not_decay():
 
 
 def test_data_root_and_pretrained_reach_everything():
-    path = str(ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_t_1x_coco.py')
+    path = str(ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-t_fpn_1x_coco.py')
     cfg = load_config(path, dict(data_root='/elsewhere', pretrained='x.pth'))
     text = str(cfg)
     assert 'data/coco' not in text

@@ -25,21 +25,21 @@ def test_tables_are_those_of_the_result_files(page, number):
 def test_tables_are_made_of_their_json(name, make):
     import importlib
     result = json.loads((ROOT / 'docs' / 'results' / f'{name}.json').read_text())
-    table = importlib.import_module(f'mmum.benchmark.{make}').table(result)
+    table = importlib.import_module(f'benchmarks.{make}').table(result)
     assert table == (ROOT / 'docs' / 'results' / f'{name}.md').read_text()
     command = result['provenance']['command']
     assert command.startswith(('python tools/benchmark.py', 'python tools/study.py')) and result['provenance']['date']
 
 
 def test_headers_of_detectors_say_what_was_counted():
-    from mmum.benchmark.detectors import configs, header_line, model_of
+    from benchmarks.detectors import configs, header_line, model_of
     counts = json.loads((ROOT / 'docs' / 'results' / 'detectors.json').read_text())
     assert set(counts['detectors']) == {path.stem for path in configs()}
     leaves = sorted((ROOT / 'configs' / 'detection').glob('*_coco*.py'))
     assert len(leaves) > len(counts['detectors'])
     for path in leaves:
         assert f'\n{header_line(path.stem, counts)}\n' in path.read_text(), f'{path.name}: tools/benchmark.py publish'
-    assert model_of('mask_rcnn_swin_t_3x_coco') == 'mask_rcnn_swin_t_1x_coco'
+    assert model_of('mask-rcnn_swin-t_fpn_3x_coco') == 'mask-rcnn_swin-t_fpn_1x_coco'
 
 
 def test_the_run_of_the_abstract_at_full_size():
@@ -62,8 +62,8 @@ def test_counts_in_the_readme_are_those_of_the_result_file():
     methods = json.loads((ROOT / 'docs' / 'results' / 'compare_swin_t.json').read_text())['methods']
     text = ' '.join((ROOT / 'README.md').read_text().split())
     ours, theirs = methods['um_mae'], methods['simmim_mmpretrain']
-    assert (f'{ours["gflop"]:.1f} GFLOP and keeps {ours["kept_mb"]:.1f} MB for the backward with Swin-T, where '
-            f'mmpretrain\'s SimMIM needs {theirs["gflop"]:.1f} GFLOP and {theirs["kept_mb"]:.1f} MB') in text
+    assert (f'{ours["gflop"]:.1f} GFLOP and keeps {ours["activation_mb"]:.1f} MB for the backward with Swin-T, where '
+            f'mmpretrain\'s SimMIM needs {theirs["gflop"]:.1f} GFLOP and {theirs["activation_mb"]:.1f} MB') in text
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

@@ -12,10 +12,10 @@ import json
 import re
 from pathlib import Path
 
-from mmum.benchmark import compare, data, detectors, predict, profile, scaling
-from mmum.benchmark.report import check_out, provenance, write_result
-from mmum.benchmark.stages import CONFIGS
-from mmum.engine.command import argument_parser, run_command
+from benchmarks import compare, data, detectors, predict, profile, scaling
+from benchmarks.report import check_out, provenance, write_result
+from benchmarks.stages import CONFIGS
+from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 from mmum.files import ROOT
 

@@ -1,7 +1,7 @@
 """Pictures of what a config trains on: images as they are, and as the pipeline gives them to the model, with boxes and masks of
 a detector, or the mask map of a pre-training (secondary units hatched, removed ones white).
 
-    python tools/browse_data.py configs/detection/htcpp_um_swin_l_6x_coco.py --number 20 --cfg-options data_root=data/coco/
+    python tools/browse_data.py configs/detection/htcpp_um-swin-l_fpn_6x_coco.py --number 20 --cfg-options data_root=data/coco/
 """
 import os
 from pathlib import Path
@@ -16,12 +16,12 @@ from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope, init_default_s
 from rich.progress import track
 
 import mmum.engine.config as command_line
-from mmum.engine.command import argument_parser, run_command
-from mmum.engine.draws import seeded
+from mmum.cli.command import argument_parser, run_command
+from mmum.engine.reliability.sampling import seeded
 from mmum.engine.preflight import preflight
 from mmum.errors import InputError
 from mmum.files import check_writable
-from mmum.pictures import mask_picture, side_by_side, write_picture
+from mmum.visualization import mask_picture, side_by_side, write_picture
 
 
 def parse_args():
@@ -61,7 +61,7 @@ class PretrainingPictures:
 
     def __init__(self, dataset, pipeline):
         self.dataset = dataset
-        self.load = TRANSFORMS.build(dict(type='LoadWholeImage'))
+        self.load = TRANSFORMS.build(dict(type='LoadImageStrict'))
 
     def __call__(self, index):
         sample = self.dataset[index]

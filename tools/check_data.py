@@ -11,12 +11,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
-from mmum.datasets.image_file import EXTENSIONS, inspect_all
+from mmum.datasets.checks.annotations import FAULTS, check_coco, read_coco
+from mmum.datasets.checks.images import EXTENSIONS, inspect_all
 from mmum.datasets.shards import images_in_shard, place_of
-from mmum.engine.command import argument_parser, run_command
-from mmum.errors import InputError, some
-from mmum.files import write_whole
+from mmum.cli.command import argument_parser, run_command
+from mmum.errors import InputError, preview
+from mmum.files import atomic_write
 
 
 def parse_args():
@@ -71,9 +71,9 @@ def main():
         found = check_coco(content)
         bad = any(FAULTS[kind] is None for kind in found)
         print(f'{args.data}: {len(content["images"])} images, {len(content["annotations"])} annotations, '
-              f'{len(content["categories"])} categories ({some([one["name"] for one in content["categories"]], 10)})')
+              f'{len(content["categories"])} categories ({preview([one["name"] for one in content["categories"]], 10)})')
         for kind, ids in found.items():
-            print(f'  {len(ids)} x {kind} ({FAULTS[kind] or "BAD: to be mended"}): id {some([str(one) for one in ids], 5)}')
+            print(f'  {len(ids)} x {kind} ({FAULTS[kind] or "BAD: to be mended"}): id {preview([str(one) for one in ids], 5)}')
         report['annotations'] = found
         paths = [str(Path(args.images, image['file_name'])) for image in content['images']] if args.images else []
         bad |= not content['images']
@@ -86,7 +86,7 @@ def main():
         bad |= bool(faults)
     if args.out:
         try:
-            write_whole(args.out, json.dumps(report, indent=1).encode())
+            atomic_write(args.out, json.dumps(report, indent=1).encode())
         except OSError as error:
             raise InputError(f'{args.out} cannot be written ({error.strerror}): give another --out') from error
     print('something to mend' if bad else 'nothing that a training would stumble over')

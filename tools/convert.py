@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mmum import __version__
 from mmum.checkpoints import read_checkpoint, report_text, weights_of, write_checkpoint
-from mmum.convert import check, convert
-from mmum.engine.command import argument_parser, run_command
+from mmum.checkpoints.convert import check, convert
+from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
-from mmum.stock_swin import DIALECTS
+from mmum.checkpoints.swin_keys import DIALECTS
 
 
 def parse_args():

@@ -17,16 +17,16 @@ from pathlib import Path
 import torch
 
 import mmum
-from mmum.benchmark.report import hardware
-from mmum.benchmark.stages import CONFIGS, run_stage
-from mmum.engine.command import argument_parser, run_command
+from benchmarks.report import hardware
+from benchmarks.stages import CONFIGS, run_stage
+from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 from mmum.files import ROOT, check_writable
-from mmum.pictures import detection_picture, write_picture
+from mmum.visualization import detection_picture, write_picture
 
 TOOLS = ROOT / 'tools'
 PRETRAIN = CONFIGS / 'selfsup' / 'um_mae_swin_nano_mini.py'
-DETECT = CONFIGS / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
+DETECT = CONFIGS / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
 STARTS = ('from scratch', 'pre-trained')
 MARKS = ('<!-- demo table -->', '<!-- end of demo table -->')
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')

@@ -1,7 +1,7 @@
 """Detects in an image, a folder of images or a video: pictures, and results.json as COCO has them, with the images and
 categories that its ids mean in images.json.
 
-    python tools/predict.py FOLDER configs/detection/mask_rcnn_um_swin_t_1x_coco.py CHECKPOINT --out PICTURES
+    python tools/predict.py FOLDER configs/detection/mask-rcnn_um-swin-t_fpn_1x_coco.py CHECKPOINT --out PICTURES
 """
 import json
 from pathlib import Path
@@ -16,13 +16,13 @@ from pycocotools import mask as coco_mask
 from rich.progress import track
 
 from mmum.checkpoints import read_checkpoint, weights_of
-from mmum.datasets.check_coco import read_coco
-from mmum.datasets.image_file import EXTENSIONS
-from mmum.engine.command import argument_parser, run_command
+from mmum.datasets.checks.annotations import read_coco
+from mmum.datasets.checks.images import EXTENSIONS
+from mmum.cli.command import argument_parser, run_command
 from mmum.engine.config import load_config
-from mmum.engine.resume import read_files_safely
-from mmum.errors import InputError, some
-from mmum.files import check_writable, write_whole
+from mmum.engine.reliability.resume import register_safe_loader
+from mmum.errors import InputError, preview
+from mmum.files import check_writable, atomic_write
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
@@ -83,7 +83,7 @@ def ids_of(annotations, names, classes):
     categories = {category['name']: category['id'] for category in content['categories']}
     unknown = [name for name in names if name not in images] + [name for name in classes if name not in categories]
     if unknown:
-        raise InputError(f'{annotations} does not have {some(unknown, 3)}: give the annotations of these images and classes')
+        raise InputError(f'{annotations} does not have {preview(unknown, 3)}: give the annotations of these images and classes')
     return images, [categories[name] for name in classes]
 
 
@@ -110,7 +110,7 @@ def main():
     cfg = load_config(args.config, args.cfg_options)
     if cfg.get('default_scope') != 'mmdet':
         raise InputError(f'{args.config} is no config of a detector: give one of configs/detection/')
-    read_files_safely()
+    register_safe_loader()
     weights_of(read_checkpoint(args.checkpoint), args.checkpoint)
     cfg.model.backbone.init_cfg = None
     cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')  # which the inferencer looks for
@@ -142,8 +142,8 @@ def main():
         raise InputError(unreadable[0])
     listed = [dict(id=category, name=name) for category, name in zip(categories, classes)]
     try:
-        write_whole(out / 'results.json', json.dumps(results).encode())
-        write_whole(out / 'images.json', json.dumps(dict(images=sizes, annotations=[], categories=listed)).encode())
+        atomic_write(out / 'results.json', json.dumps(results).encode())
+        atomic_write(out / 'images.json', json.dumps(dict(images=sizes, annotations=[], categories=listed)).encode())
     except OSError as error:
         raise InputError(f'{out} cannot be written ({error.strerror}): give another --out') from error
     drawn = sum(one['score'] >= args.score for one in results)

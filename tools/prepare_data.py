@@ -13,13 +13,13 @@ from pathlib import Path
 
 from rich.progress import track
 
-from mmum.datasets.image_file import EXTENSIONS
-from mmum.datasets.look_over import look_over_coco, look_over_imagenet
+from mmum.datasets.checks.images import EXTENSIONS
+from mmum.datasets.checks.layout import look_over_coco, look_over_imagenet
 from mmum.datasets.mini import write_mini
 from mmum.datasets.shards import write_shards
-from mmum.engine.command import argument_parser, run_command
+from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
-from mmum.files import whole_folder
+from mmum.files import atomic_folder
 
 
 def parse_args():
@@ -75,7 +75,7 @@ def pack(args):
         raise InputError(f'the folder {root} holds no images ({", ".join(EXTENSIONS)})')
     check_new(out)
     try:
-        with whole_folder(out) as partial:
+        with atomic_folder(out) as partial:
             number = write_shards(files, root, partial, round(args.size * 1e6),
                                   lambda items: track(items, f'{len(items)} images'))
     except OSError as error:
@@ -107,7 +107,7 @@ def main():
     check_new(out)
     start = time.time()
     try:
-        with whole_folder(out) as partial:
+        with atomic_folder(out) as partial:
             counts = write_mini(partial, args.unlabelled, args.train, args.val, args.size, args.seed,
                                 progress=lambda items, name: track(items, f'{name:>10}'))
     except OSError as error:

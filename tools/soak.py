@@ -5,9 +5,9 @@ in peace. Exit code 0 only if they are equal.
 """
 import sys
 
-from mmum.benchmark.report import caption_of, check_out, provenance, write_result
-from mmum.engine.command import argument_parser, run_command
-from mmum.engine.soak import Soak
+from benchmarks.report import caption_of, check_out, provenance, write_result
+from mmum.cli.command import argument_parser, run_command
+from benchmarks.soak import Soak
 from mmum.errors import InputError
 
 

@@ -7,10 +7,10 @@ with a study that was interrupted.
 """
 from pathlib import Path
 
-from mmum.benchmark import transfer
-from mmum.benchmark.report import check_out, provenance, write_result
-from mmum.benchmark.stages import run_stage
-from mmum.engine.command import argument_parser, run_command
+from benchmarks import transfer
+from benchmarks.report import check_out, provenance, write_result
+from benchmarks.stages import run_stage
+from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 from mmum.files import ROOT
 

@@ -1,16 +1,16 @@
 """Tests a checkpoint: box and mask AP of a detector (mmdet's CocoMetric on pycocotools), or the reconstruction loss of
 a pre-training.
 
-    python tools/test.py configs/detection/mask_rcnn_um_swin_t_1x_coco.py CHECKPOINT
+    python tools/test.py configs/detection/mask-rcnn_um-swin-t_fpn_1x_coco.py CHECKPOINT
 """
 import os
 
 from mmengine.config import DictAction
 
 import mmum.engine.config as command_line
-from mmum.engine.command import argument_parser, run_command
+from mmum.cli.command import argument_parser, run_command
 from mmum.engine.preflight import preflight
-from mmum.engine.resume import read_files_safely
+from mmum.engine.reliability.resume import register_safe_loader
 from mmum.errors import InputError
 
 
@@ -44,14 +44,14 @@ def main():
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out} should end in .pkl or .pickle')
-    read_files_safely()
+    register_safe_loader()
     cfg = command_line.load_config(args.config, args.cfg_options)
     if not cfg.get('test_dataloader'):
         raise InputError(f'{args.config} has no test_dataloader: nothing to test')
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     command_line.set_work_dir(cfg, args.work_dir, args.config)
-    command_line.add_guards(cfg, testing=True)
+    command_line.use_fault_tolerant(cfg, testing=True)
     command_line.set_device(cfg)
     if args.show or args.show_dir:
         command_line.set_show(cfg, args.show, args.show_dir)

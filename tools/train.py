@@ -7,10 +7,10 @@ import os
 from mmengine.config import DictAction
 
 import mmum.engine.config as command_line
-from mmum.engine.command import argument_parser, run_command
-from mmum.engine.deepspeed import set_deepspeed, uses_deepspeed
+from mmum.cli.command import argument_parser, run_command
+from mmum.engine.scale.strategies import set_deepspeed, uses_deepspeed
 from mmum.engine.preflight import preflight
-from mmum.engine.resume import WorkDirLock, last_good_checkpoint, read_files_safely
+from mmum.engine.reliability.resume import WorkDirLock, find_latest_checkpoint, register_safe_loader
 
 
 def parse_args():
@@ -37,12 +37,12 @@ def parse_args():
 def main():
     args = parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    read_files_safely()
+    register_safe_loader()
     cfg = command_line.load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     command_line.set_work_dir(cfg, args.work_dir, args.config)
     command_line.set_device(cfg)
-    command_line.add_guards(cfg)
+    command_line.use_fault_tolerant(cfg)
     command_line.set_bad_images(cfg)
     if args.amp and not uses_deepspeed(cfg):
         command_line.set_amp(cfg)
@@ -59,7 +59,7 @@ def main():
     rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
     lock = WorkDirLock(cfg.work_dir) if rank == 0 else None  # held until the process ends
     if args.resume is not None:
-        cfg.load_from = last_good_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.load_from = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
         cfg.resume = cfg.load_from is not None
     preflight(cfg)
     runner = command_line.build_runner(cfg)

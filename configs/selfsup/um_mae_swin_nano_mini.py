@@ -11,14 +11,14 @@ model = dict(
     neck=dict(in_channels=48 * 2**3, embed_dims=128, depth=2, num_heads=4))
 # images of 128 px: 4 x 4 cells, 16 sampled units
 train_pipeline = [
-    dict(type='LoadWholeImage'),
+    dict(type='LoadImageStrict'),
     dict(type='RandomResizedCrop', scale=128, crop_ratio_range=(0.4, 1.0), backend='pillow', interpolation='bicubic'),
     dict(type='RandomFlip', prob=0.),
     dict(type='UniformMask', input_size=128),
     dict(type='PackInputs')
 ]
 test_pipeline = [
-    dict(type='LoadWholeImage'),
+    dict(type='LoadImageStrict'),
     dict(type='UniformMask', input_size=128),
     dict(type='PackInputs')
 ]

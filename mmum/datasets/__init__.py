@@ -1,11 +1,11 @@
-from .insta_boost import SafeInstaBoost
+from .insta_boost import OpenCVInstaBoost
 from .labelled import LabelledImages
 from .load_crop_resize import LoadCropResize
 from .repeat_sampler import RepeatSampler
-from .transforms import LoadWholeImage, RandomMask, UniformMask
+from .transforms import LoadImageStrict, RandomMask, UniformMask
 from .unlabelled import UnlabelledImages
 
 __all__ = [
-    'LabelledImages', 'LoadCropResize', 'LoadWholeImage', 'RandomMask', 'RepeatSampler', 'SafeInstaBoost',
+    'LabelledImages', 'LoadCropResize', 'LoadImageStrict', 'RandomMask', 'RepeatSampler', 'OpenCVInstaBoost',
     'UniformMask', 'UnlabelledImages'
 ]

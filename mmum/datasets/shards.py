@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
-from mmum.datasets.image_file import EXTENSIONS
+from mmum.datasets.checks.images import EXTENSIONS
 from mmum.errors import InputError
-from mmum.files import whole_file
+from mmum.files import atomic_path
 
 # An image in a shard: tar://SHARD?OFFSET+SIZE/NAME
 URL = re.compile(r'tar://(?P<shard>.+?\.tar)\?(?P<offset>\d+)\+(?P<size>\d+)/(?P<name>.+)')
@@ -88,7 +88,7 @@ def write_shards(files, root, out, size, progress=None):
     file = next(files, None)
     while file is not None:
         path, lines = out / f'{number:05d}.tar', []
-        with whole_file(path) as partial, tarfile.open(partial, 'w') as shard:
+        with atomic_path(path) as partial, tarfile.open(partial, 'w') as shard:
             while file is not None and shard.offset < size:
                 if set(str(file)) & set('\t\n'):
                     raise InputError(f'{file!s} has a tab or a line break in its name: rename it')
@@ -98,7 +98,7 @@ def write_shards(files, root, out, size, progress=None):
                 lines.append(f'{shard.offset - -(-length // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE}\t{length}\t'
                              f'{file.relative_to(root)}\n')
                 file = next(files, None)
-        with whole_file(f'{path}.index') as partial:
+        with atomic_path(f'{path}.index') as partial:
             partial.write_text(''.join(lines))
         number += 1
     return number

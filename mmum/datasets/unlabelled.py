@@ -7,10 +7,10 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
-from mmum.datasets.image_file import EXTENSIONS
+from mmum.datasets.checks.images import EXTENSIONS
 from mmum.datasets.shards import images_in_shard, place_of
 from mmum.errors import InputError
-from mmum.files import without_it
+from mmum.files import warn_on_write_error
 
 
 @DATASETS.register_module()
@@ -81,7 +81,7 @@ class UnlabelledImages(CustomDataset):
         bad = {line.split('\t')[0] for line in known}
         if path in bad:
             return
-        with without_it(f'{path} on {listed}'), open(listed, 'a') as file:  # short lines are appended whole
+        with warn_on_write_error(f'{path} on {listed}'), open(listed, 'a') as file:  # short lines are appended whole
             file.write(f'{path}\t{" ".join(reason.split())}\n')
         bad.add(path)
         print_log(f'{path} is replaced by another image: see {listed}', 'current', logging.WARNING)

@@ -1,20 +1,20 @@
-from .blow_up import BlowUpHook
+from .blow_up import NonFiniteGradHook
 from .compile import CompileBlocksHook
 from .deepspeed import ZeROOptimWrapper, ZeROStrategy
 from .hooks import ReconstructionHook
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
-from .loops import ExactEpochTrainLoop, ExactIterTrainLoop
+from .loops import ResumableEpochTrainLoop, ResumableIterTrainLoop
 from .optim import BFloat16OptimWrapper
 from .preemption import PreemptionHook
 from .preflight import CheckpointMatchHook
-from .safe_checkpoint import SafeCheckpointHook, SafeLocalVisBackend
+from .safe_checkpoint import AtomicCheckpointHook, FaultTolerantLocalVisBackend
 from .sharding import ResumableFSDPStrategy, wrap_blocks
 from .zero import ShardedOptimizer
 
 __all__ = [
-    'BFloat16OptimWrapper', 'BlowUpHook', 'CheckpointMatchHook', 'CompileBlocksHook', 'ExactEpochTrainLoop',
-    'ExactIterTrainLoop', 'KNNHook', 'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PreemptionHook',
-    'ReconstructionHook', 'ResumableFSDPStrategy', 'SafeCheckpointHook', 'SafeLocalVisBackend', 'ShardedOptimizer',
+    'BFloat16OptimWrapper', 'NonFiniteGradHook', 'CheckpointMatchHook', 'CompileBlocksHook', 'ResumableEpochTrainLoop',
+    'ResumableIterTrainLoop', 'KNNHook', 'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PreemptionHook',
+    'ReconstructionHook', 'ResumableFSDPStrategy', 'AtomicCheckpointHook', 'FaultTolerantLocalVisBackend', 'ShardedOptimizer',
     'ZeROOptimWrapper', 'ZeROStrategy', 'wrap_blocks'
 ]

@@ -6,13 +6,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import Runner, TestLoop
 
-from mmum.engine.preemption import outlive_signals
-from mmum.models.knn import KNNClassifier
+from mmum.engine.reliability.preemption import shield_workers
+from mmum.models.downstream.knn import KNNClassifier
 
 
 @LOOPS.register_module()
 class KNNTestLoop(TestLoop):
-    """mmengine's test loop; before it, a :class:`~mmum.models.knn.KNNClassifier` takes its labelled images.
+    """mmengine's test loop; before it, a :class:`~mmum.models.downstream.knn.KNNClassifier` takes its labelled images.
 
     Args:
         bank_dataloader (dict): Of the labelled images.
@@ -52,7 +52,7 @@ class KNNHook(Hook):
         """Builds loaders and the dense twin of the backbone: what is wrong with them is said before hours are spent."""
         self.loaders = [Runner.build_dataloader(cfg, runner.seed) for cfg in (self.bank_dataloader, self.dataloader)]
         for loader in self.loaders:
-            outlive_signals(loader)
+            shield_workers(loader)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.classifier = KNNClassifier({**runner.cfg.model.backbone, **self.backbone, 'init_cfg': None}, **self.options)
         self.classifier.data_preprocessor = model.data_preprocessor

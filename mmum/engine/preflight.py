@@ -12,9 +12,9 @@ from mmengine.registry import HOOKS
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmum.checkpoints import read_checkpoint, weights_of
-from mmum.datasets.check_coco import FAULTS, check_coco, read_coco
-from mmum.engine.config import innermost
-from mmum.errors import InputError, some
+from mmum.datasets.checks.annotations import FAULTS, check_coco, read_coco
+from mmum.engine.config import unwrap_dataset_cfg
+from mmum.errors import InputError, preview
 
 
 def preflight(cfg, splits=('train', 'val')):
@@ -40,7 +40,7 @@ def preflight(cfg, splits=('train', 'val')):
             weights_of(read_checkpoint(checkpoint), checkpoint)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
-        dataset = loader and innermost(loader.dataset)
+        dataset = loader and unwrap_dataset_cfg(loader.dataset)
         if dataset and 'Coco' in str(dataset.get('type')):
             # COCO's test images: results are written, and evaluated elsewhere
             _check_coco(dataset, split, labelled=not (cfg.get(f'{split}_evaluator') or {}).get('format_only'))
@@ -55,7 +55,7 @@ def _check_labelled(dataset, num_classes, evaluator):
         return  # the data set itself says what is missing
     classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     if classes and len(classes) != num_classes:
-        raise InputError(f'{folder} has {len(classes)} class folders ({some(classes, 3)}), and the model {num_classes} '
+        raise InputError(f'{folder} has {len(classes)} class folders ({preview(classes, 3)}), and the model {num_classes} '
                          f'classes: pass --cfg-options num_classes={len(classes)}, or complete the folder')
     topk = evaluator.get('topk', ())
     if max((topk, ) if isinstance(topk, int) else topk, default=1) > num_classes:
@@ -88,16 +88,16 @@ def _check_coco(dataset, split, labelled):
     _check_stuff_maps(dataset, root, names, split)
     absent = _absent(folder, names)
     if absent:
-        raise InputError(f'{annotation_file} names {len(absent)} files that are not in {folder}, first {some(absent, 3)}: '
+        raise InputError(f'{annotation_file} names {len(absent)} files that are not in {folder}, first {preview(absent, 3)}: '
                          f'complete the folder, or mend data_prefix of {split}_dataloader.dataset')
     classes = (dataset.get('metainfo') or {}).get('classes') or DATASETS.get(dataset.type).METAINFO['classes']
     classes = (classes, ) if isinstance(classes, str) else tuple(classes)
     unknown = [name for name in classes if name not in categories]
     if unknown:
-        raise InputError(f'the class {some(unknown, 3)} of the config is not among the categories of {annotation_file} '
-                         f'({some(categories, 10)}): set metainfo=dict(classes=(...)) of {split}_dataloader.dataset to them')
+        raise InputError(f'the class {preview(unknown, 3)} of the config is not among the categories of {annotation_file} '
+                         f'({preview(categories, 10)}): set metainfo=dict(classes=(...)) of {split}_dataloader.dataset to them')
     for kind, ids in check_coco(annotations).items():
-        what = f'{annotation_file}: {len(ids)} x {kind} (id {some(ids, 3)})'
+        what = f'{annotation_file}: {len(ids)} x {kind} (id {preview(ids, 3)})'
         if FAULTS[kind] is None:
             raise InputError(f'{what}: mend the file, tools/check_data.py lists all')
         if kind.startswith(('box', 'polygon')):
@@ -112,7 +112,7 @@ def _check_stuff_maps(dataset, root, names, split):
     maps = [str(Path(name).with_suffix('.png')) for name in names]
     absent = _absent(folder, maps)
     if absent:
-        raise InputError(f'{len(absent)} stuff maps are not in {folder}, first {some(absent, 3)}: unpack stuffthingmaps there, '
+        raise InputError(f'{len(absent)} stuff maps are not in {folder}, first {preview(absent, 3)}: unpack stuffthingmaps there, '
                          f'set data_prefix.seg of {split}_dataloader.dataset, or take a config without_semantic')
 
 
@@ -149,11 +149,11 @@ class CheckpointMatchHook(Hook):
         weights = weights_of(checkpoint)
         if not set(weights) & set(wanted):
             raise InputError(f'nothing in the checkpoint {runner._load_from} matches the model of the config: it has '
-                             f'{some(list(weights))}, wanted are {some(list(wanted))}; give a checkpoint of this config')
+                             f'{preview(list(weights))}, wanted are {preview(list(wanted))}; give a checkpoint of this config')
         missing = [name for name, _ in model.named_parameters() if name not in weights]
         if self.complete and missing:
             raise InputError(f'the checkpoint {runner._load_from} lacks {len(missing)} parameters of the model of the config '
-                             f'({some(missing)}): give a checkpoint that was trained with this config')
+                             f'({preview(missing)}): give a checkpoint that was trained with this config')
         wrong = [name for name in wanted if name in weights and not sharded and weights[name].shape != wanted[name].shape]
         if wrong:
             raise InputError(f'the checkpoint {runner._load_from} is of another size than the model of the config: '

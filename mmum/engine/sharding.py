@@ -3,7 +3,7 @@ from mmengine._strategy import FSDPStrategy
 from mmengine.registry import FUNCTIONS, STRATEGIES
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from mmum.engine.compile import BLOCKS
+from mmum.engine.scale.compile import BLOCKS
 
 
 @FUNCTIONS.register_module()

@@ -9,7 +9,7 @@ class ShardedOptimizer(ZeroRedundancyOptimizer):
     """mmengine's ``ZeroRedundancyOptimizer``, of which every rank keeps its share of the moments.
 
     mmengine's gathers them when its state is asked for, which only the first rank does when a checkpoint is saved: it would
-    wait for the others for ever. Here ``SafeCheckpointHook`` calls :meth:`gather_state` on all ranks before.
+    wait for the others for ever. Here ``AtomicCheckpointHook`` calls :meth:`gather_state` on all ranks before.
 
     Args:
         params (Iterable): Parameters or groups of them.

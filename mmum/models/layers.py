@@ -9,7 +9,7 @@ from mmum.masking import VISIBLE, gather_units, secondary_patches
 
 
 class _Lean(torch.autograd.Function):
-    """See :func:`lean`."""
+    """See :func:`recompute_linear`."""
 
     @staticmethod
     def forward(ctx, cheap, x, weight, bias, *parameters):
@@ -48,7 +48,7 @@ class _Lean(torch.autograd.Function):
         return None, grads[0], weight_grad, bias_grad, *grads[1:]
 
 
-def lean(cheap, x, weight, bias, *parameters):
+def recompute_linear(cheap, x, weight, bias, *parameters):
     """``F.linear(cheap(x, *parameters), weight, bias)``, of which only x is kept for the backward.
 
     For what is cheap to repeat before a matrix product (a norm, GELU): the backward repeats it to get the product's input. The
@@ -84,7 +84,7 @@ def norm_linear(norm, x, weight, bias, between=None):
         x = F.layer_norm(x, norm.normalized_shape, scale, shift, norm.eps)
         return x if between is None else between(x)
 
-    return lean(cheap, x, weight, bias, norm.weight, norm.bias)
+    return recompute_linear(cheap, x, weight, bias, norm.weight, norm.bias)
 
 
 class MLP(nn.Module):
@@ -102,7 +102,7 @@ class MLP(nn.Module):
 
     def forward(self, x, norm):
         x = norm_linear(norm, x, self.fc1.weight, self.fc1.bias)
-        return lean(F.gelu, x, self.fc2.weight, self.fc2.bias)
+        return recompute_linear(F.gelu, x, self.fc2.weight, self.fc2.bias)
 
 
 def attend(q, k, v, bias=None, fused=None):
@@ -209,10 +209,10 @@ class TransformerBlock(nn.Module):
         attn = self.attn
         if shared is not None:
             tokens, index = shared
-            qkv = torch.cat([attn.project(x, self.norm1), pick(attn.project(tokens, self.norm1), index)], 1)
+            qkv = torch.cat([attn.project(x, self.norm1), gather_tokens(attn.project(tokens, self.norm1), index)], 1)
             q, k, v = attn.split_heads(qkv)
             q = q if num_queries is None else q[:, :, -num_queries:]
-            x = torch.cat([x, pick(tokens, index)], 1)
+            x = torch.cat([x, gather_tokens(tokens, index)], 1)
         elif num_queries is None:
             q, k, v = attn.split_heads(attn.project(x, self.norm1))
         else:
@@ -222,13 +222,13 @@ class TransformerBlock(nn.Module):
         return x + self.drop_path(self.mlp(x, self.norm2))
 
 
-def pick(tokens, index):
+def gather_tokens(tokens, index):
     """Tokens for every image from shared ones: (1, M, C) and int64 (N, K) -> (N, K, C)."""
     # the backward of gather adds along rows, many times faster on a CPU than that of indexing
     return tokens.expand(len(index), -1, -1).gather(1, index[..., None].expand(-1, -1, tokens.shape[2]))
 
 
-def embed_all(images, mask, conv, secondary_token):
+def embed_dense(images, mask, conv, secondary_token):
     """Embeds every patch of whole images: (N, C, H, W) -> (N, H', W', C_0), padded to whole patches.
 
     Args:
@@ -250,7 +250,7 @@ def embed_all(images, mask, conv, secondary_token):
     return torch.where(hidden[..., None], secondary_token.to(x.dtype), x)
 
 
-def embed_sampled(images, mask, conv, secondary_token):
+def embed_compact(images, mask, conv, secondary_token):
     """Embeds the patches of sampled units alone; those of secondary units become the token.
 
     Args:

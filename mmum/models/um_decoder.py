@@ -8,7 +8,7 @@ from torch import nn
 from mmum.errors import InputError
 from mmum.masking import removed_units, sampled_units
 from mmum.models.layers import TransformerBlock, init_transformer, norm_linear
-from mmum.models.positions import sincos_positions
+from mmum.models.embedding import sincos_positions
 
 
 @MODELS.register_module()

@@ -8,8 +8,8 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmum.models.layers import MLP, attend, norm_linear
-from mmum.models.positions import dense_positions, sincos_positions
-from mmum.models.pyramid import PyramidBackbone
+from mmum.models.embedding import dense_positions, sincos_positions
+from mmum.models.base_backbone import PyramidBackbone
 
 
 class SpatialReductionAttention(nn.Module):

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, gather_units, merge_positions, patch_positions
-from mmum.models.layers import attend, embed_sampled, norm_linear
+from mmum.models.layers import attend, embed_compact, norm_linear
 from mmum.models.windows import compact_layout, fit_window
 
 
@@ -113,7 +113,7 @@ class UMStockSwin(SwinTransformer):
         if self.out_after_downsample:
             raise InputError('out_after_downsample=True of UMStockSwin is for dense use: leave it out for pre-training')
         grid = tuple(side // self.patch_size for side in x.shape[2:])
-        x = embed_sampled(x, mask, self.patch_embed.projection, self.secondary_token)
+        x = embed_compact(x, mask, self.patch_embed.projection, self.secondary_token)
         if self.patch_embed.norm is not None:
             x = self.patch_embed.norm(x)
         if self.use_abs_pos_embed:

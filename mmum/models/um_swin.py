@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmum.models.layers import MLP, Attention, attend, norm_linear
-from mmum.models.pyramid import PyramidBackbone
+from mmum.models.base_backbone import PyramidBackbone
 from mmum.models.windows import compact_layout, dense_layout, fit_window
 
 

@@ -9,8 +9,8 @@ from torch.utils.checkpoint import checkpoint
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, sampled_units
 from mmum.models.frozen_stages import FrozenStages
-from mmum.models.layers import TransformerBlock, embed_all, embed_sampled, init_transformer
-from mmum.models.positions import dense_positions, sincos_positions
+from mmum.models.layers import TransformerBlock, embed_dense, embed_compact, init_transformer
+from mmum.models.embedding import dense_positions, sincos_positions
 
 
 @MODELS.register_module()
@@ -123,11 +123,11 @@ class UMViT(FrozenStages, BaseModule):
         """Embeds patches with their positions: (N, C, H, W) -> (N, h, w, C); with a mask the sampled units, in cell order."""
         grid = tuple(-(-side // self.patch_size) for side in x.shape[2:])
         if mask is None:
-            x = embed_all(x, None, self.patch_embed, self.secondary_token)
+            x = embed_dense(x, None, self.patch_embed, self.secondary_token)
             table = sincos_positions(self.grid, x.shape[3], x.device)
             return x + dense_positions(table, self.grid, grid).to(x.dtype)
         check_mask_map(mask, *x.shape[2:], self.patch_size, stride=self.patch_size)
-        x = embed_sampled(x, mask, self.patch_embed, self.secondary_token)
+        x = embed_compact(x, mask, self.patch_embed, self.secondary_token)
         table = sincos_positions(grid, x.shape[3], x.device).to(x.dtype)
         return x + table[sampled_units(mask)].view_as(x)
 

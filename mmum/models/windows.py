@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 # Added between tokens that share a window only because of the cyclic shift, as in Swin.
-WALL = -100.
+MASKED_BIAS = -100.
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class WindowLayout:
         Returns:
             Tensor: (B, heads, L, L).
         """
-        table = torch.cat([table, table.new_full((1, table.shape[1]), WALL)]).t().contiguous()  # (heads, K + 1)
+        table = torch.cat([table, table.new_full((1, table.shape[1]), MASKED_BIAS)]).t().contiguous()  # (heads, K + 1)
         # head by head: the backward of gather adds along rows, many times faster on a CPU than an embedding's
         bias = table.gather(1, self.index.flatten().expand(len(table), -1))
         return bias.view(len(table), *self.index.shape).transpose(0, 1)

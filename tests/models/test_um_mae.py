@@ -3,10 +3,10 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmum.checkpoints import from_official
+from mmum.checkpoints import from_authors
 from mmum.errors import InputError
 from mmum.masking import SECONDARY, VISIBLE, removed_units, unit_patches
-from mmum.models.positions import sincos_positions
+from mmum.models.embedding import sincos_positions
 from tests.conftest import SMALL_ARCH, data_samples, golden, golden_mask, mask_maps
 
 GOLDEN_ARCH = dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
@@ -28,7 +28,7 @@ def test_parity(visible_positions, suffix):
     numbers = golden('um_mae_swin_pretrain')
     weights = {k[7:]: v for k, v in numbers.items() if k.startswith('weight.')}
     model = build(GOLDEN_ARCH, visible_positions)
-    model.load_state_dict(from_official(weights))
+    model.load_state_dict(from_authors(weights))
     images, mask = numbers['images'].float(), golden_mask(numbers)
 
     latent = model.backbone(images, mask)[-1].flatten(2).transpose(1, 2)
@@ -42,7 +42,7 @@ def test_parity(visible_positions, suffix):
 
     loss.backward()
     gradients = {k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}
-    gradients = from_official({**weights, **gradients})
+    gradients = from_authors({**weights, **gradients})
     for name, parameter in model.named_parameters():
         scale = gradients[name].abs().max()
         if name.endswith('pos_mlp.2.bias'):

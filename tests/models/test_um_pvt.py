@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmum.checkpoints import from_official
+from mmum.checkpoints import from_authors
 from mmum.models.um_pvt import UMPVT
 from tests.conftest import data_samples, golden, golden_mask
 from tests.models.contract import BackboneContract
@@ -27,7 +27,7 @@ def test_parity(visible_positions, suffix):
         type='UMMAE', backbone=dict(type='UMPVT', arch=SMALL),
         neck=dict(type='UMDecoder', in_channels=128, embed_dims=32, num_heads=4, visible_positions=visible_positions),
         head=dict(type='UMHead')))
-    model.load_state_dict(from_official(weights))
+    model.load_state_dict(from_authors(weights))
     images, mask = numbers['images'].float(), golden_mask(numbers)
     latent = model.backbone(images, mask)[-1].flatten(2).transpose(1, 2)
     assert torch.allclose(latent, numbers['latent'], atol=1e-4)
@@ -36,14 +36,14 @@ def test_parity(visible_positions, suffix):
     if suffix:
         return
     loss.backward()
-    gradients = from_official({**weights, **{k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}})
+    gradients = from_authors({**weights, **{k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}})
     for name, parameter in model.named_parameters():
         assert (parameter.grad - gradients[name]).abs().max() <= 1e-4 * gradients[name].abs().max(), name
 
 
 def test_dense_parity():
     numbers = golden('um_mae_pvt_dense_256x384')
-    own = {k.removeprefix('backbone.'): v for k, v in from_official(official()[1]).items() if k.startswith('backbone.')}
+    own = {k.removeprefix('backbone.'): v for k, v in from_authors(official()[1]).items() if k.startswith('backbone.')}
     model = UMPVT(SMALL, sr_ratios=(8, 4, 2, 1), out_indices=(0, 1, 2, 3), norm_cfg=None).eval()
     model.load_state_dict({k: v for k, v in own.items() if not k.startswith('norm')})
     for i, stage in enumerate(model(numbers['images'].float())):

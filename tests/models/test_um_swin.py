@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmum.checkpoints import from_official
+from mmum.checkpoints import from_authors
 from mmum.errors import InputError
 from mmum.models.um_swin import UMSwin
 from mmum.models.windows import compact_layout, dense_layout
@@ -23,7 +23,7 @@ class TestUMSwin(BackboneContract):
 ])
 def test_dense_parity(name, options):
     numbers = golden(name)
-    weights = from_official({k[7:]: v for k, v in golden('um_mae_swin_pretrain').items() if k.startswith('weight.')})
+    weights = from_authors({k[7:]: v for k, v in golden('um_mae_swin_pretrain').items() if k.startswith('weight.')})
     model = UMSwin(GOLDEN_ARCH, window_size=16, pos_mlp_dims=8, out_indices=(0, 1, 2, 3), norm_cfg=None, **options).eval()
     own = {k.removeprefix('backbone.'): v for k, v in weights.items() if k.startswith('backbone.')}
     model.load_state_dict({k: v for k, v in own.items() if not k.startswith('norm')})

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmum.checkpoints import from_official
+from mmum.checkpoints import from_authors
 from mmum.errors import InputError
 from mmum.masking import sampled_units
 from mmum.models.um_vit import UMViT
@@ -38,7 +38,7 @@ def test_parity():
     model = MODELS.build(dict(
         type='UMMAE', backbone=dict(type='UMViT', arch=SMALL, out_type='raw'),
         neck=dict(type='UMDecoder', in_channels=48, embed_dims=32, num_heads=4, stride=16), head=dict(type='UMHead')))
-    model.load_state_dict(from_official(weights))
+    model.load_state_dict(from_authors(weights))
     images, mask = numbers['images'].float(), golden_mask(numbers)
 
     latent = model.backbone(images, mask)[-1]
@@ -49,7 +49,7 @@ def test_parity():
     loss = model.loss(images, data_samples(mask))['loss']
     assert loss.item() == pytest.approx(numbers['loss'].item(), rel=1e-5)
     loss.backward()
-    gradients = from_official({**weights, **{k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}})
+    gradients = from_authors({**weights, **{k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}})
     for name, parameter in model.named_parameters():
         assert (parameter.grad - gradients[name]).abs().max() <= 1e-4 * gradients[name].abs().max(), name
 

@@ -8,7 +8,7 @@ import torch
 from tests.conftest import ROOT, SMALL_ARCH, call_tool
 
 PRETRAIN = ROOT / 'configs/selfsup/um_mae_swin_nano_mini.py'
-DETECT = ROOT / 'configs/detection/mask_rcnn_um_swin_nano_mini.py'
+DETECT = ROOT / 'configs/detection/mask-rcnn_um-swin-nano_fpn_mini.py'
 # tool and arguments -> the sentence; {tmp} has text.pth, text.json, empty/, full/ and locked/ (not to be written to)
 CASES = [
     ('train.py configs/none.py', r'the config configs/none.py does not exist'),

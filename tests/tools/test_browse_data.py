@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import ROOT, call_tool
 
 
-@pytest.mark.parametrize('config, panels', [('detection/mask_rcnn_um_swin_nano_mini.py', 2),
+@pytest.mark.parametrize('config, panels', [('detection/mask-rcnn_um-swin-nano_fpn_mini.py', 2),
                                             ('selfsup/um_mae_swin_nano_mini.py', 3),
                                             ('selfsup/simmim_um_swin_nano_mini.py', 3)])
 def test_pictures(config, panels, mini, tmp_path):
@@ -29,7 +29,7 @@ def test_instances_that_move_are_seen_moving(mini, tmp_path):
     dataset = dict(ann_file='annotations/train.json', data_prefix=dict(img='train/'),
                    metainfo=dict(classes=tuple('0123456789')))
     (tmp_path / 'mine.py').write_text(
-        f"_base_ = '{ROOT}/configs/detection/htcpp_without_semantic_um_swin_t_6x_coco.py'\n"
+        f"_base_ = '{ROOT}/configs/detection/htcpp-without-semantic_um-swin-t_fpn_6x_coco.py'\n"
         f'train_dataloader = dict(dataset={dataset})\n')
     code, output = call_tool('tools/browse_data.py', tmp_path / 'mine.py', '--number', 1, '--out', tmp_path,
                              '--cfg-options', f'data_root={mini}')

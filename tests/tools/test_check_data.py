@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mmum.datasets.check_coco import FAULTS, check_coco
+from mmum.datasets.checks.annotations import FAULTS, check_coco
 from tests.conftest import call_tool
 from tests.datasets.test_bad_images import files
 

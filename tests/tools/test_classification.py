@@ -116,7 +116,7 @@ def test_knn_watches_a_pretraining(folders, tmp_path):
 def test_bad_input(options, sentence, folders, tmp_path):
     (tmp_path / 'empty' / 'train').mkdir(parents=True)
     options = {**options, 'data_root': options['data_root'].format(tmp=tmp_path, data=folders)}
-    cfg = load_config(str(CONFIGS / 'classification' / 'um_swin_t_finetune_in1k.py'), options)
+    cfg = load_config(str(CONFIGS / 'classification' / 'um-swin-tiny_8xb128-coslr-100e_in1k.py'), options)
     with pytest.raises(InputError, match=sentence):
         preflight(cfg)
         DATASETS.build(cfg.train_dataloader.dataset)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmum.checkpoints import read_checkpoint, weights_of
-from mmum.convert import convert
-from mmum.engine.command import run_command
+from mmum.checkpoints.convert import convert
+from mmum.cli.command import run_command
 from mmum.models import UMStockSwin, UMSwin
 from tests.conftest import ROOT, SMALL_ARCH, golden, run_tool
 from tests.test_checkpoints import Evil

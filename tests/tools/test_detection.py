@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from tests.conftest import ROOT, call_tool, output_of
 
-CONFIG = ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
+CONFIG = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
 PRETRAIN = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
 SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]',
          'model.neck.in_channels=[16,32,64,128]',
@@ -152,7 +152,7 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
 
 def test_stuff_maps_that_are_missing(mini, tmp_path):
     code, output = call_tool(
-        'tools/train.py', ROOT / 'configs' / 'detection' / 'htc_um_swin_t_3x_coco.py', '--work-dir', tmp_path,
+        'tools/train.py', ROOT / 'configs' / 'detection' / 'htc_um-swin-t_fpn_3x_coco.py', '--work-dir', tmp_path,
         '--cfg-options', f'data_root={mini}', 'num_classes=10', 'train_dataloader.dataset.ann_file=annotations/train.json',
         'train_dataloader.dataset.data_prefix.img=train')
     assert code == 2

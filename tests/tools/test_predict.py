@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from tests.conftest import ROOT, call_tool
 
-CONFIG = ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_nano_mini.py'
+CONFIG = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
 OPTIONS = ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.001', 'model.test_cfg.rcnn.max_per_img=5']
 
 

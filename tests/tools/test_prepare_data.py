@@ -61,7 +61,7 @@ def test_the_result_fits_the_configs(coco):
     """The line that is printed is the one that a config takes."""
     from mmum.engine.config import load_config
     from tests.conftest import ROOT
-    cfg = load_config(str(ROOT / 'configs' / 'detection' / 'mask_rcnn_um_swin_t_1x_coco.py'), dict(data_root=f'{coco}/'))
+    cfg = load_config(str(ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-t_fpn_1x_coco.py'), dict(data_root=f'{coco}/'))
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         content = json.loads((coco / loader.dataset.ann_file).read_text())
         assert (coco / loader.dataset.data_prefix['img'] / content['images'][0]['file_name']).exists()

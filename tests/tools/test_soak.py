@@ -2,7 +2,7 @@
 import json
 from types import SimpleNamespace
 
-from mmum.engine.soak import Soak
+from benchmarks.soak import Soak
 from tests.conftest import run_tool
 
 

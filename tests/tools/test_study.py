@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mmum.benchmark import transfer
+from benchmarks import transfer
 from tests.conftest import ROOT, call_tool
 from tests.tools.test_detection import SMALL as SMALL_DETECTOR
 from tests.tools.test_pretrain import SMALL as SMALL_PRETRAINING

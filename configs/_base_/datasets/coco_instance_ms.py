@@ -2,7 +2,7 @@
 _base_ = './coco_instance.py'
 _resize = dict(type='RandomChoiceResize', scales=[(side, 1333) for side in range(480, 801, 32)], keep_ratio=True)
 train_pipeline = [
-    dict(type='LoadWholeImage'),
+    dict(type='LoadImageStrict'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(

@@ -1,9 +1,0 @@
-# Cascade Mask R-CNN with UM-MAE PVT-S on COCO, 36 epochs, multi-scale and crops.
-#
-#   bash tools/dist_train.sh configs/detection/cascade_mask_rcnn_um_pvt_s_3x_coco.py 8 --amp \
-#       --cfg-options pretrained=work_dirs/um_mae_pvt_s/epoch_200.pth data_root=data/coco/
-#
-# Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# 78.8 M parameters, 780 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 1.3 GB, and 2.4 GB an image in float32.
-_base_ = './cascade_mask_rcnn_um_swin_t_3x_coco.py'
-model = dict(backbone=dict(_delete_=True, **_base_.um_pvt_s), neck=dict(in_channels=[64, 128, 320, 512]))

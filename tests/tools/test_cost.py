@@ -1,0 +1,38 @@
+"""Exact costs: the counters themselves, and what a Swin-T may cost."""
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.compare import batch, build
+from benchmarks.cost import training_cost
+from tests.conftest import ROOT
+
+
+class Toy(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 16, bias=False), nn.Linear(16, 4, bias=False)
+
+    def forward(self, inputs, data_samples, mode):
+        return dict(loss=self.b(self.a(inputs).relu()).sum())
+
+
+def test_counts_by_hand():
+    cost = training_cost(Toy(), torch.randn(5, 8), None)
+    # forward: 2 products; backward: both weights' gradients, and that of the input of b
+    assert cost['gflop'] * 1e9 == 2 * (8 * 16 + 16 * 4) + 2 * (8 * 16 + 16 * 4) + 2 * 16 * 4
+    assert cost['activation_mb'] * 1e6 == 4 * 16  # the output of relu; not the weights, nor the images
+
+
+def test_swin_t_stays_as_lean_as_it_is():
+    cost = training_cost(build('um_mae', 'T', 'cpu'), *batch('um_mae', 8, 256, 'cpu'))
+    assert cost['gflop'] <= 18.2 and cost['activation_mb'] <= 45
+
+
+@pytest.mark.parametrize('size, gflop, kept', [('t', 18.2, 45), ('l', 109, 150)])
+def test_the_published_counts_meet_the_goals(size, gflop, kept):
+    ours = json.loads((ROOT / 'docs' / 'results' / f'compare_swin_{size}.json').read_text())['methods']['um_mae']
+    assert ours['gflop'] <= gflop and ours['activation_mb'] <= kept
