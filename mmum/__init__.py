@@ -1,4 +1,8 @@
-"""mmum: UM-MAE (Uniform Masking, arXiv 2205.10063) for OpenMMLab. Importing it registers everything."""
+"""mmum: UM-MAE (Uniform Masking, arXiv 2205.10063) for OpenMMLab.
+
+Importing it registers everything.
+"""
+
 from mmum.environment import check_environment
 
 check_environment()

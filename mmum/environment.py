@@ -1,8 +1,10 @@
-"""Checks, on import, that what mmum needs is there, and mends what does not load."""
+"""Check, on import, that mmum's requirements are there, and mend what does not load."""
+
 import contextlib
 import importlib
 import importlib.util
 import io
+from typing import Any
 
 from packaging.version import Version
 
@@ -11,47 +13,60 @@ REQUIRED = {
     'torch': ('2.6', '3', 'torch'),
     'numpy': ('1.24', '3', 'numpy'),
     'mmengine': ('0.10.3', '1', '"mmum[onedl]" (or mmengine)'),
-    'mmcv': ('2.0.0', '2.4', '"mmum[onedl]" (or mmcv with its operators)'),
+    'mmcv': ('2.0.0', '2.4', '"mmum[onedl]" (or mmcv)'),
     'pycocotools': (None, None, 'pycocotools'),
     'torchvision': ('0.21', '1', 'the torchvision that matches your torch'),
     'mmpretrain': ('1.2.0', '2', '"mmum[onedl]" (or mmpretrain)'),
     'mmdet': ('3.3.0', '4', '"mmum[onedl]" (or mmdet)'),
 }
+# onedl-mmcv compiles its operators if torch is there while it is built, and pip caches a build
+# without them as readily as one with them.
+INSTALL_OPERATORS = (
+    'pip install --no-cache-dir --no-build-isolation --force-reinstall --no-deps onedl-mmcv'
+)
 
 
-def check_environment():
-    """Raises ImportError, in one sentence, unless every requirement can be imported in a version that works."""
+def has_operators() -> bool:
+    """Whether mmcv has its compiled operators, which detectors need."""
+    return importlib.util.find_spec('mmcv._ext') is not None
+
+
+def check_environment() -> None:
+    """Raise ImportError, in one sentence, unless every requirement works."""
     for name, (low, high, install) in REQUIRED.items():
         if importlib.util.find_spec(name) is None:
             raise ImportError(f'mmum needs {name}, which is not installed: pip install {install}')
         if name == 'torchvision':
             _mend_torchvision()
-        if name == 'mmdet' and importlib.util.find_spec('mmcv._ext') is None:
-            raise ImportError('mmum needs mmcv with its compiled operators, and this mmcv has none: reinstall it with '
-                              'MMCV_WITH_OPS=1 pip install --no-build-isolation --force-reinstall onedl-mmcv')
         try:
             found = getattr(importlib.import_module(name), '__version__', None)
         except Exception as error:
-            raise ImportError(f'mmum needs {name}, and the one installed does not import ({error}): reinstall it with '
-                              f'pip install --force-reinstall {install}') from error
-        if low and not Version(low) <= Version(found) < Version(high):
-            raise ImportError(f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}')
-    with contextlib.redirect_stdout(io.StringIO()):  # the forks print that an optional package of theirs is absent
+            raise ImportError(
+                f'mmum needs {name}, and the one installed does not import ({error}): reinstall it '
+                f'with pip install --force-reinstall {install}'
+            ) from error
+        if low and not Version(low) <= Version(str(found)) < Version(str(high)):
+            raise ImportError(
+                f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}'
+            )
+    with contextlib.redirect_stdout(io.StringIO()):  # the forks print that optional packages lack
         importlib.import_module('mmpretrain.datasets')
         importlib.import_module('mmdet.datasets')
 
 
-def _mend_torchvision():
-    """Lets torchvision import beside a torch without CUDA, where its compiled operators do not load.
+def _mend_torchvision() -> None:
+    """Let torchvision import beside a torch without CUDA, where its operators do not load.
 
-    The registry's torchvision is compiled for CUDA. Next to a CPU build of torch its library fails to load, and the
-    import then dies because torchvision describes (``register_fake``) operators that were never defined. mmpretrain only
-    wants its image transforms. So, and only then, the two schemas are defined here, and nms gets mmcv's implementation.
+    The registry's torchvision is compiled for CUDA. Next to a CPU build of torch its library fails
+    to load, and the import then dies because torchvision describes (``register_fake``) operators
+    that were never defined. mmpretrain only wants its image transforms. So, and only then, the two
+    schemas are defined here, and nms gets mmcv's implementation.
     """
     import torch
 
     try:
         import torchvision  # noqa: F401
+
         return
     except RuntimeError as error:
         if 'torchvision::' not in str(error):
@@ -60,8 +75,9 @@ def _mend_torchvision():
     library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
 
-    def nms(dets, scores, iou_threshold):
+    def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
         from mmcv.ops import nms
+
         return nms(dets, scores, float(iou_threshold))[1]
 
     library.impl('nms', nms, 'CPU')
@@ -69,4 +85,4 @@ def _mend_torchvision():
     importlib.import_module('torchvision')
 
 
-_keep_alive = []  # a torch Library takes its operators back when it is collected
+_keep_alive: list[Any] = []  # a torch Library takes its operators back when it is collected

@@ -1,24 +1,26 @@
 """The one exception for what a user can put right."""
 
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
-    """Bad input: its message is one sentence that names the culprit (file, key or size) and the remedy.
+    """Bad input: one sentence that names the culprit (file, key or size) and the fix.
 
     The tools print the sentence alone, without a traceback.
     """
 
 
-def input_error_sentence(error):
-    """Finds the sentence of the :class:`InputError` behind an exception, if there is one.
+def input_error_sentence(error: BaseException | None) -> str | None:
+    """Find the sentence of the :class:`InputError` behind an exception.
 
-    Follows the chain of causes, and looks into the text that torch puts around an exception of a data-loading worker
-    (``Caught InputError in DataLoader worker process 0 ...``).
+    Follows the chain of causes, and looks into the text that torch puts around an exception of a
+    data-loading worker (``Caught InputError in DataLoader worker process 0 ...``).
 
     Args:
-        error (BaseException): What was caught.
+        error (BaseException | None): The exception that was caught.
 
     Returns:
-        str | None: The sentence, or None where no InputError is behind it.
+        str | None: The sentence, or None if no InputError is behind the exception.
     """
     while error is not None:
         if isinstance(error, InputError):
@@ -27,6 +29,13 @@ def input_error_sentence(error):
     return None
 
 
-def preview(names, number=4):
-    """The first few of a list, for a sentence."""
-    return ', '.join(map(str, names[:number])) + (f' and {len(names) - number} more' if len(names) > number else '')
+def preview(items: Iterable[object], number: int = 4) -> str:
+    """List the first few items in a sentence, and say how many more there are.
+
+    Args:
+        items (Iterable): The items.
+        number (int): How many to list. Defaults to 4.
+    """
+    names = list(map(str, items))
+    more = f' and {len(names) - number} more' if len(names) > number else ''
+    return ', '.join(names[:number]) + more

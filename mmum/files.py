@@ -1,9 +1,10 @@
-"""Files that are whole or not there, and a disk that may be full."""
-import json
+"""Write files atomically, and keep training on a full disk."""
+
 import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,36 +12,38 @@ from mmengine.logging import print_log
 
 from mmum.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[1]  # of the repository: configs/ and tools/ lie in it
 
-
-def check_writable(folder, option):
-    """Makes a folder.
+def check_writable(folder: str | Path, option: str) -> None:
+    """Make a folder, and check that files can be written in it before hours are spent.
 
     Args:
         folder (str | Path): The folder.
-        option (str): What the user gave for it, with the value, for the sentence.
+        option (str): The option with its value, as the user gave it, for the sentence.
 
     Raises:
-        InputError: Before hours are spent, if no file can be written in it.
+        InputError: If no file can be written in the folder.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f'{option} cannot be written ({error.strerror or error}): give another place') from error
+        raise InputError(
+            f'{option} cannot be written ({error.strerror or error}): give another place'
+        ) from error
 
 
 @contextmanager
-def atomic_path(path):
-    """Gives another name to write to; the file takes its own when all is on disk, also if the machine stops.
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name to write to; the file is renamed once everything is on disk.
+
+    A crash, of the process or of the machine, leaves the old file or the new one.
 
     Args:
         path (str | Path): The file; its folder is made.
 
     Yields:
-        Path: Where to write. It is removed if that fails.
+        Path: The temporary name. The file is removed if writing fails.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,15 +64,22 @@ def atomic_path(path):
             os.close(folder)
 
 
-def atomic_write(path, data):
-    """Writes bytes to a file, whole or not at all."""
+def atomic_write(path: str | Path, data: bytes) -> None:
+    """Write bytes to a file atomically."""
     with atomic_path(path) as partial:
         partial.write_bytes(data)
 
 
 @contextmanager
-def atomic_folder(path):
-    """Gives another name to fill; the folder takes its own when it is whole: an interrupted one is never taken for it."""
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name to fill; the folder is renamed once it is complete.
+
+    Args:
+        path (str | Path): The folder, which must not exist or be empty.
+
+    Yields:
+        Path: The temporary name.
+    """
     partial = Path(path).with_name(f'{Path(path).name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -77,25 +87,19 @@ def atomic_folder(path):
     partial.rename(path)
 
 
-def logged(work_dir):
-    """What the runs in a work directory logged: a dict for every line, but one that a kill cut off."""
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                pass
-
-
 @contextmanager
-def warn_on_write_error(what):
-    """A training goes on without something that could not be written, and says so.
+def warn_on_write_error(what: str) -> Iterator[None]:
+    """Turn a failure to write into a warning, so that training goes on.
 
     Args:
-        what (str): What is written inside.
+        what (str): What is written inside, for the warning.
     """
     try:
         yield
     except OSError as error:
-        print_log(f'{what} could not be written ({error.strerror or error}): training goes on without; make room', 'current',
-                  logging.WARNING)
+        print_log(
+            f'{what} could not be written ({error.strerror or error}): training goes on '
+            'without it; make room',
+            'current',
+            logging.WARNING,
+        )

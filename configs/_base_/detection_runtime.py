@@ -1,5 +1,15 @@
 # What every detector adds to mmdet's own configs.
 custom_imports = dict(imports=['mmum'], allow_failed_imports=False)
+# atomic checkpoints, exact resume, signals, roll-back: see docs/reliability.md
+runner_type = 'FaultTolerantRunner'
+fault_tolerant_hooks = dict(
+    checkpoint=dict(
+        type='AtomicCheckpointHook', max_keep_ckpts=2, save_best='coco/segm_mAP', rule='greater'),
+    checkpoint_match=dict(type='CheckpointMatchHook'),
+    preemption=dict(type='PreemptionHook'),
+    non_finite_grad=dict(type='NonFiniteGradHook'),
+)
+fault_tolerant_backends = [dict(type='FaultTolerantLocalVisBackend')]
 
 # The one line of every leaf: a checkpoint of pre-training (ours or the authors'), fine-tuned or not. None: from scratch.
 pretrained = None

@@ -1,23 +1,3 @@
-# What every pre-training shares; nothing here changes results but the seed.
-custom_imports = dict(imports=['mmum'], allow_failed_imports=False)
-default_scope = 'mmpretrain'
-
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_last=True),  # a power cut costs an epoch
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+# What every pre-training shares.
+_base_ = './default_runtime.py'
 custom_hooks = [dict(type='ReconstructionHook', interval=10)]
-
-env_cfg = dict(
-    cudnn_benchmark=True,  # one input size
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))  # the tools take gloo where there is no GPU
-visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
-log_processor = dict(window_size=50)
-log_level = 'INFO'
-load_from = None
-resume = False
-# ranks draw different masks and crops even when they load in the main process
-randomness = dict(seed=0, diff_rank_seed=True)

@@ -20,4 +20,5 @@ model = dict(
         **_base_.swin_box_head, 'reg_class_agnostic': False, 'reg_decoded_bbox': True,
         'loss_bbox': dict(type='GIoULoss', loss_weight=10.0)
     } for head in _base_.model.roi_head.bbox_head]))
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP'))
+default_hooks = _base_.fault_tolerant_hooks
+visualizer = dict(vis_backends=_base_.fault_tolerant_backends)

@@ -35,7 +35,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 max_epochs = 25
-train_cfg = dict(max_epochs=max_epochs)
+train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
@@ -43,4 +43,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=2000),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-4 * 0.01, by_epoch=True, convert_to_iter_based=True)
 ]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'))
+default_hooks = _base_.fault_tolerant_hooks
+default_hooks.checkpoint.save_best = 'coco/bbox_mAP'
+visualizer = dict(vis_backends=_base_.fault_tolerant_backends)

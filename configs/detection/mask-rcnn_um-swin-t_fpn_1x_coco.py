@@ -13,4 +13,5 @@ _base_ = [
     '../_base_/detection_runtime.py',
 ]
 model = dict(backbone=dict(_delete_=True, **_base_.um_swin_t), neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP'))
+default_hooks = _base_.fault_tolerant_hooks
+visualizer = dict(vis_backends=_base_.fault_tolerant_backends)

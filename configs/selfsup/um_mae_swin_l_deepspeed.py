@@ -6,5 +6,5 @@
 # Hardware: 8 GPUs. The same losses as um_mae_swin_l.py. A checkpoint is a folder, and goes wherever a file does
 # (pretrained=work_dirs/um_mae_swin_l_deepspeed/epoch_800.pth). Not run here at this size; docs/scaling.md.
 _base_ = './um_mae_swin_l.py'
-runner_type = 'FlexibleRunner'
-strategy = dict(type='DeepSpeedStrategy', zero_optimization=dict(stage=2))
+runner_type = 'FaultTolerantFlexibleRunner'
+strategy = dict(type='ZeROStrategy', zero_optimization=dict(stage=2))

@@ -4,9 +4,9 @@
 #
 # Hardware: 8 GPUs. The same losses as um_mae_swin_l.py; memory and speed: docs/scaling.md. Not run here at this size.
 _base_ = './um_mae_swin_l.py'
-runner_type = 'FlexibleRunner'
+runner_type = 'FaultTolerantFlexibleRunner'
 strategy = dict(
-    type='FSDPStrategy',
+    type='ResumableFSDPStrategy',
     state_dict_cfg='full',  # one file, as any other
     model_wrapper=dict(
         type='MMFullyShardedDataParallel',

@@ -1,33 +1,91 @@
-"""What all tools share: help text, and one sentence instead of a traceback for what a user can put right."""
+"""What all commands share: help text, options of configs, and errors in one sentence."""
+
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from mmengine.dist import barrier, is_distributed
-from torch.distributed import destroy_process_group
+from mmengine.config import DictAction
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from mmum.engine.reliability.preemption import shutdown_process_group
 from mmum.errors import input_error_sentence
 
-
-def argument_parser(doc):
-    """An argument parser whose help shows the tool's docstring as it is written."""
-    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+# Last parts of keys whose values are paths, and stay text whatever is in them.
+PATHS = ('_root', '_dir', '_prefix', 'ann_file', 'checkpoint', 'pretrained', 'load_from')
 
 
-def shutdown_process_group():
-    """Ends the process group once all ranks are here.
+class OptionAction(DictAction):
+    """mmengine's ``DictAction``, which takes the values of paths as they are.
 
-    One that leaves earlier breaks connections that others still use, and torchrun ends the others with it.
+    ``DictAction`` makes a list of ``a,b``, a number of ``2023``, and drops blanks.
     """
-    if is_distributed():
-        barrier()
-        destroy_process_group()
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        paths = {}
+        others = []
+        for pair in values or ():
+            key, separator, value = pair.partition('=')
+            if not separator:
+                parser.error(f'{option_string} takes KEY=VALUE, and got {pair}')
+            if key.endswith(PATHS) and value != 'None' and not value.startswith(('[', '{')):
+                paths[key] = value
+            else:
+                others.append(pair)
+        super().__call__(parser, namespace, others, option_string)
+        options = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**options, **paths})
 
 
-def run_command(main):
-    """Runs a tool's main function. Bad input ends it with the sentence on stderr and exit code 2."""
-    if 'TORCHELASTIC_RUN_ID' in os.environ:  # a rank: torchrun shows the traceback of the one that failed first
+def argument_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Make an argument parser whose help shows the docstring of a tool as it is written."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, top-level variables such as data_root and '
+        'pretrained too',
+    )
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher`` and the rank that launchers pass."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher (default: none)',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by the launcher'
+    )
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run the main function of a tool.
+
+    Bad input ends it with one sentence on stderr and exit code 2.
+
+    Args:
+        main (Callable): The function.
+    """
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        # A rank: torchrun shows the traceback of the one that failed first.
         main = record(main)
     try:
         main()

@@ -1,40 +1,68 @@
 """The mini data set: real pixels without a download.
 
-Handwritten digits (those of scikit-learn) are placed with scale, rotation, colour and occlusion on crops of photographs
-that ship inside scikit-image and scikit-learn. The same seed gives the same bytes. Neither a digit nor a photograph of the
-validation images occurs in the other splits.
+Handwritten digits (those of scikit-learn) are placed with scale, rotation, colour and occlusion on
+crops of photographs that ship inside scikit-image and scikit-learn. The same seed gives the same
+bytes. Neither a digit nor a photograph of the validation images occurs in the other splits.
 """
+
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
 PHOTOGRAPHS = dict(
-    train=('astronaut.png', 'brick.png', 'camera.png', 'chelsea.png', 'coins.png', 'gravel.png', 'hubble_deep_field.jpg',
-           'ihc.png', 'moon.png', 'motorcycle_left.png', 'motorcycle_right.png', 'retina.jpg', 'china.jpg'),
-    val=('coffee.png', 'grass.png', 'rocket.jpg', 'flower.jpg'))
+    train=(
+        'astronaut.png',
+        'brick.png',
+        'camera.png',
+        'chelsea.png',
+        'coins.png',
+        'gravel.png',
+        'hubble_deep_field.jpg',
+        'ihc.png',
+        'moon.png',
+        'motorcycle_left.png',
+        'motorcycle_right.png',
+        'retina.jpg',
+        'china.jpg',
+    ),
+    val=('coffee.png', 'grass.png', 'rocket.jpg', 'flower.jpg'),
+)
 DIGITS = dict(train=slice(0, 1300), val=slice(1300, None))
-MIN_VISIBLE = 0.4  # of a digit's pixels, after everything that was put over it
+MIN_VISIBLE = 0.4  # share of a digit's pixels that stays visible under whatever covers it
 
 
-def write_mini(out, unlabelled=4000, train=100, val=200, size=128, seed=0, progress=None):
-    """Writes the data set.
+def write_mini(
+    out: str | Path,
+    unlabelled: int = 4000,
+    train: int = 100,
+    val: int = 200,
+    size: int = 128,
+    seed: int = 0,
+    progress: Callable[[Iterable[int], str], Iterable[int]] | None = None,
+) -> dict[str, int]:
+    """Write the data set.
 
     Args:
-        out (str | Path): Folder to fill: ``unlabelled/``, ``train/``, ``val/`` and ``annotations/{train,val}.json``.
-        unlabelled (int): Images for pre-training. Defaults to 4000.
-        train (int): Labelled training images. Defaults to 100.
-        val (int): Labelled validation images. Defaults to 200.
+        out (str | Path): Folder to fill: ``unlabelled/``, ``train/``, ``val/`` and
+            ``annotations/{train,val}.json``.
+        unlabelled (int): Number of images for pre-training. Defaults to 4000.
+        train (int): Number of labelled training images. Defaults to 100.
+        val (int): Number of labelled validation images. Defaults to 200.
         size (int): Side of the images in pixels. Defaults to 128.
-        seed (int): Of everything random. Defaults to 0.
-        progress (Callable, optional): Wraps an iterable to show progress; called with (iterable, name).
+        seed (int): Seed of everything random. Defaults to 0.
+        progress (Callable, optional): Wraps an iterable to show progress; called with (iterable,
+            name). Defaults to None.
 
     Returns:
-        dict[str, int]: Number of images written in each split.
+        dict[str, int]: Number of images per split.
     """
     from sklearn.datasets import load_digits
+
     out = Path(out)
     (out / 'annotations').mkdir(parents=True, exist_ok=True)
     digits = load_digits()
@@ -44,10 +72,14 @@ def write_mini(out, unlabelled=4000, train=100, val=200, size=128, seed=0, progr
         photographs = [_read_photograph(name, size) for name in PHOTOGRAPHS[side]]
         images, labels = digits.images[DIGITS[side]], digits.target[DIGITS[side]]
         (out / split).mkdir(exist_ok=True)
-        coco = dict(info=dict(description=f'mmum mini {split}, seed {seed}'), images=[], annotations=[],
-                    categories=[dict(id=i + 1, name=str(i), supercategory='digit') for i in range(10)])
+        coco: dict[str, Any] = dict(
+            info=dict(description=f'mmum mini {split}, seed {seed}'),
+            images=[],
+            annotations=[],
+            categories=[dict(id=i + 1, name=str(i), supercategory='digit') for i in range(10)],
+        )
         for index in progress(range(count), split) if progress else range(count):
-            # a generator for each image: the first n images do not depend on how many follow
+            # A generator per image: the first n images do not depend on how many follow.
             random = np.random.default_rng((seed, number, index))
             image, instances = compose(random, photographs, images, labels, size)
             name = f'{index:06d}.jpg'
@@ -55,48 +87,69 @@ def write_mini(out, unlabelled=4000, train=100, val=200, size=128, seed=0, progr
             coco['images'].append(dict(id=index + 1, file_name=name, height=size, width=size))
             for label, mask in instances:
                 rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-                coco['annotations'].append(dict(
-                    id=len(coco['annotations']) + 1, image_id=index + 1, category_id=int(label) + 1, iscrowd=0,
-                    area=int(mask.sum()), bbox=[float(side) for side in coco_mask.toBbox(rle)],
-                    segmentation=dict(size=[size, size], counts=rle['counts'].decode())))
+                coco['annotations'].append(
+                    dict(
+                        id=len(coco['annotations']) + 1,
+                        image_id=index + 1,
+                        category_id=int(label) + 1,
+                        iscrowd=0,
+                        area=int(mask.sum()),
+                        bbox=[float(side) for side in coco_mask.toBbox(rle)],
+                        segmentation=dict(size=[size, size], counts=rle['counts'].decode()),
+                    )
+                )
         if split != 'unlabelled':
             (out / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
     return counts
 
 
-def _read_photograph(name, size):
-    """A photograph of the installed packages as BGR, no smaller than an image of the data set."""
+def _read_photograph(name: str, size: int) -> np.ndarray:
+    """Read a photograph of the installed packages as BGR, at least as large as our images."""
     import skimage.data
     import sklearn.datasets
-    folders = (Path(skimage.data.__file__).parent, Path(sklearn.datasets.__file__).parent / 'images')
+
+    folders = (
+        Path(skimage.data.__file__).parent,
+        Path(sklearn.datasets.__file__).parent / 'images',
+    )
     path = next(folder / name for folder in folders if (folder / name).exists())
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    scale = max(1., 1.05 * size / min(image.shape[:2]))
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale > 1 else image
+    image: Any = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    scale = max(1.0, 1.05 * size / min(image.shape[:2]))
+    if scale > 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return image
 
 
-def compose(random, photographs, digits, labels, size):
-    """Composes one image: digits on a crop of a photograph, some behind occluders cut from another.
+def compose(
+    random: np.random.Generator,
+    photographs: Sequence[np.ndarray],
+    digits: np.ndarray,
+    labels: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
+    """Compose an image: digits on a crop of a photograph, some behind occluders cut from another.
 
     Args:
         random (np.random.Generator): Source of randomness.
         photographs (list[np.ndarray]): BGR, each side at least ``size``.
         digits (np.ndarray): (n, 8, 8), 0 to 16.
         labels (np.ndarray): (n,).
-        size (int): Side of the image.
+        size (int): Side of the image in pixels.
 
     Returns:
-        tuple[np.ndarray, list]: The image and (label, bool mask of its visible pixels) of each digit.
+        tuple[np.ndarray, list]: The image, and per digit its label and the bool mask of its visible
+        pixels.
     """
-    image = _crop(random, photographs, size).astype(np.float32)
-    instances = []
+    image: np.ndarray = _crop(random, photographs, size).astype(np.float32)
+    instances: list[tuple[int, np.ndarray, int]] = []
     for _ in range(random.integers(2, 6)):
         index = random.integers(len(digits))
-        for _ in range(10):  # a place where nothing is hidden too far; else this digit is left out
+        for _ in range(10):  # tries to find a place where nothing is hidden too far
             alpha = _place(random, digits[index], size)
             mask = alpha > 0.5
             if mask.sum() >= 24 and all(
-                    (old & ~mask).sum() >= MIN_VISIBLE * area for _, old, area in instances):
+                (old & ~mask).sum() >= MIN_VISIBLE * area for _, old, area in instances
+            ):
                 break
         else:
             continue
@@ -113,31 +166,32 @@ def compose(random, photographs, digits, labels, size):
     return image.clip(0, 255).astype(np.uint8), [(label, mask) for label, mask, _ in instances]
 
 
-def _crop(random, photographs, size):
-    """A random crop, at a random scale, flipped half of the time."""
-    photograph = photographs[random.integers(len(photographs))]
+def _crop(random: np.random.Generator, photographs: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """Take a random crop at a random scale, flipped half of the time."""
+    photograph = photographs[int(random.integers(len(photographs)))]
     side = int(random.uniform(size, min(3 * size, min(photograph.shape[:2]))))
     top = random.integers(photograph.shape[0] - side + 1)
     left = random.integers(photograph.shape[1] - side + 1)
-    crop = cv2.resize(photograph[top:top + side, left:left + side], (size, size), interpolation=cv2.INTER_AREA)
+    crop = photograph[top : top + side, left : left + side]
+    crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
     return crop[:, ::-1] if random.random() < 0.5 else crop
 
 
-def _place(random, digit, size):
-    """The digit as coverage (0 to 1) of each pixel, at a random place, scale and rotation (up to 25 degrees)."""
+def _place(random: np.random.Generator, digit: np.ndarray, size: int) -> np.ndarray:
+    """Place a digit at random: its coverage (0 to 1) of every pixel."""
     scale = random.uniform(0.18, 0.5) * size / 8
     matrix = cv2.getRotationMatrix2D((3.5, 3.5), random.uniform(-25, 25), scale)
     margin = 0.4 * scale * 8
     matrix[:, 2] += random.uniform(margin, size - margin, 2) - 3.5
-    # enlarged smoothly first: a straight cut through 8x8 pixels looks like steps
+    # Enlarged smoothly first: a straight cut through 8x8 pixels looks like steps.
     big = cv2.resize(digit.astype(np.float32) / 16, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
     enlarge = np.array([[1 / 8, 0, -7 / 16], [0, 1 / 8, -7 / 16], [0, 0, 1]])
     alpha = cv2.warpAffine(big, matrix @ enlarge, (size, size), flags=cv2.INTER_LINEAR)
     return ((alpha - 0.3) / 0.4).clip(0, 1)
 
 
-def _paint(random, image, mask):
-    """A colour that can be told from what is below, with a slight gradient."""
+def _paint(random: np.random.Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Choose a colour that differs from what is below, with a slight gradient."""
     below = image[mask].mean(0)
     colour = random.uniform(0, 255, 3)
     for _ in range(10):
@@ -145,20 +199,21 @@ def _paint(random, image, mask):
             break
         colour = random.uniform(0, 255, 3)
     slope = random.uniform(-30, 30, 2)
-    y, x = np.mgrid[-0.5:0.5:len(image) * 1j, -0.5:0.5:len(image) * 1j]
+    y, x = np.mgrid[-0.5 : 0.5 : len(image) * 1j, -0.5 : 0.5 : len(image) * 1j]
     return (colour + (slope[0] * y + slope[1] * x)[..., None]).astype(np.float32)
 
 
-def _occluder(random, size):
-    """An ellipse or a bar as coverage (0 to 1) of each pixel."""
-    canvas = np.zeros((size, size), np.float32)
+def _occluder(random: np.random.Generator, size: int) -> np.ndarray:
+    """Draw an ellipse or a bar: its coverage (0 to 1) of every pixel."""
+    canvas: Any = np.zeros((size, size), np.float32)
     centre = tuple(int(c) for c in random.integers(0, size, 2))
     if random.random() < 0.5:
         axes = tuple(int(a) for a in random.uniform(0.04, 0.14, 2) * size)
-        cv2.ellipse(canvas, centre, axes, float(random.uniform(0, 180)), 0, 360, 1., -1, cv2.LINE_AA)
+        angle = float(random.uniform(0, 180))
+        cv2.ellipse(canvas, centre, axes, angle, 0, 360, 1.0, -1, cv2.LINE_AA)
     else:
         angle = random.uniform(0, np.pi)
         step = np.array([np.cos(angle), np.sin(angle)]) * random.uniform(0.15, 0.5) * size
-        ends = [tuple(int(c) for c in centre + sign * step) for sign in (-1, 1)]
-        cv2.line(canvas, *ends, 1., int(random.uniform(0.02, 0.06) * size) + 1, cv2.LINE_AA)
+        ends: Any = [tuple(int(c) for c in centre + sign * step) for sign in (-1, 1)]
+        cv2.line(canvas, *ends, 1.0, int(random.uniform(0.02, 0.06) * size) + 1, cv2.LINE_AA)
     return canvas

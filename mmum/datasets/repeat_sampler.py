@@ -1,5 +1,8 @@
-"""Repeated augmentation: several masks and crops of an image for one decoding."""
+"""Repeated augmentation: several masks and crops of an image per decoding."""
+
+from collections.abc import Iterator, Sized
 from itertools import chain, repeat
+from typing import Any
 
 from mmengine.dataset import DefaultSampler
 from mmengine.registry import DATA_SAMPLERS
@@ -9,25 +12,28 @@ from mmum.errors import InputError
 
 @DATA_SAMPLERS.register_module()
 class RepeatSampler(DefaultSampler):
-    """mmengine's ``DefaultSampler``, every image ``repeats`` times in a row.
+    """mmengine's ``DefaultSampler`` with every image ``repeats`` times in a row.
 
-    Each time it is cropped, flipped and masked anew. With ``LoadCropResize(reuse=True)`` it is decoded once. An epoch is so
-    many times longer: divide the number of epochs by it.
+    Every time the image is cropped, flipped and masked anew. With ``LoadCropResize(reuse=True)`` it
+    is decoded once. An epoch is that many times longer: divide the number of epochs by it.
 
     Args:
         dataset (Sized): The data set.
-        repeats (int): Times. Defaults to 2.
-        **kwargs: Of ``DefaultSampler``.
+        repeats (int): Number of times. Defaults to 2.
+        **kwargs: Further arguments of ``DefaultSampler``.
+
+    Raises:
+        InputError: If ``repeats`` is not positive.
     """
 
-    def __init__(self, dataset, repeats=2, **kwargs):
+    def __init__(self, dataset: Sized, repeats: int = 2, **kwargs: Any) -> None:
         super().__init__(dataset, **kwargs)
         if repeats < 1:
             raise InputError(f'repeats={repeats} of RepeatSampler should be at least 1')
         self.repeats = repeats
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(repeat(index, self.repeats) for index in super().__iter__())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.repeats * super().__len__()

@@ -1,20 +1,50 @@
-from .blow_up import NonFiniteGradHook
-from .compile import CompileBlocksHook
-from .deepspeed import ZeROOptimWrapper, ZeROStrategy
-from .hooks import ReconstructionHook
+from .config import load_config, prepare
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
-from .loops import ResumableEpochTrainLoop, ResumableIterTrainLoop
-from .optim import BFloat16OptimWrapper
-from .preemption import PreemptionHook
-from .preflight import CheckpointMatchHook
-from .safe_checkpoint import AtomicCheckpointHook, FaultTolerantLocalVisBackend
-from .sharding import ResumableFSDPStrategy, wrap_blocks
-from .zero import ShardedOptimizer
+from .preflight import preflight
+from .reconstruction_hook import ReconstructionHook
+from .reliability import (
+    AtomicCheckpointHook,
+    CheckpointMatchHook,
+    FaultTolerantLocalVisBackend,
+    NonFiniteGradHook,
+    PreemptionHook,
+    ResumableEpochTrainLoop,
+    ResumableIterTrainLoop,
+)
+from .runner import FaultTolerantFlexibleRunner, FaultTolerantRunner
+from .scale import (
+    BFloat16OptimWrapper,
+    CompileBlocksHook,
+    ResumableFSDPStrategy,
+    ShardedOptimizer,
+    ZeROOptimWrapper,
+    ZeROStrategy,
+    wrap_blocks,
+)
 
 __all__ = [
-    'BFloat16OptimWrapper', 'NonFiniteGradHook', 'CheckpointMatchHook', 'CompileBlocksHook', 'ResumableEpochTrainLoop',
-    'ResumableIterTrainLoop', 'KNNHook', 'KNNTestLoop', 'LayerDecayOptimWrapperConstructor', 'PreemptionHook',
-    'ReconstructionHook', 'ResumableFSDPStrategy', 'AtomicCheckpointHook', 'FaultTolerantLocalVisBackend', 'ShardedOptimizer',
-    'ZeROOptimWrapper', 'ZeROStrategy', 'wrap_blocks'
+    'AtomicCheckpointHook',
+    'BFloat16OptimWrapper',
+    'CheckpointMatchHook',
+    'CompileBlocksHook',
+    'FaultTolerantFlexibleRunner',
+    'FaultTolerantLocalVisBackend',
+    'FaultTolerantRunner',
+    'KNNHook',
+    'KNNTestLoop',
+    'LayerDecayOptimWrapperConstructor',
+    'NonFiniteGradHook',
+    'PreemptionHook',
+    'ReconstructionHook',
+    'ResumableEpochTrainLoop',
+    'ResumableFSDPStrategy',
+    'ResumableIterTrainLoop',
+    'ShardedOptimizer',
+    'ZeROOptimWrapper',
+    'ZeROStrategy',
+    'load_config',
+    'preflight',
+    'prepare',
+    'wrap_blocks',
 ]

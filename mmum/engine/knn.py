@@ -1,4 +1,8 @@
-"""k-NN in tools/test.py, and as an early sign of life during pre-training."""
+"""k-NN accuracy in testing, and as an early sign of life in pre-training."""
+
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -12,68 +16,95 @@ from mmum.models.downstream.knn import KNNClassifier
 
 @LOOPS.register_module()
 class KNNTestLoop(TestLoop):
-    """mmengine's test loop; before it, a :class:`~mmum.models.downstream.knn.KNNClassifier` takes its labelled images.
+    """mmengine's test loop, before which a ``KNNClassifier`` takes its labelled images.
 
     Args:
-        bank_dataloader (dict): Of the labelled images.
-        *args, **kwargs: Of mmengine's ``TestLoop``.
+        runner (Runner): The runner.
+        *args: Arguments of mmengine's ``TestLoop``.
+        bank_dataloader (dict): Data loader of the labelled images.
+        **kwargs: Arguments of mmengine's ``TestLoop``.
     """
 
-    def __init__(self, runner, *args, bank_dataloader, **kwargs):
+    def __init__(
+        self, runner: Any, *args: Any, bank_dataloader: Mapping[str, Any], **kwargs: Any
+    ) -> None:
         super().__init__(runner, *args, **kwargs)
         self.bank_dataloader = runner.build_dataloader(bank_dataloader)
 
-    def run(self):
+    def run(self) -> dict[str, float]:
+        """Fill the bank, then test."""
         model = self.runner.model
-        (model.module if is_model_wrapper(model) else model).fill_bank(self.bank_dataloader)
+        model = model.module if is_model_wrapper(model) else model
+        model.fill_bank(self.bank_dataloader)
         return super().run()
 
 
 @HOOKS.register_module()
 class KNNHook(Hook):
-    """Logs the k-NN accuracy of the dense backbone every few epochs of a pre-training: ``knn/top1``.
+    """Log the k-NN accuracy of the dense backbone every few epochs of pre-training: ``knn/top1``.
 
     Args:
-        bank_dataloader (dict): Of labelled images to compare with.
-        dataloader (dict): Of labelled images to classify.
-        interval (int): Epochs between two, the last is included in any case. Defaults to 10.
-        backbone (dict, optional): What is different in the backbone when dense, for example ``dict(window_size=16)``.
-            Defaults to None: nothing.
-        k (int): Neighbours. Defaults to 20.
-        temperature (float): Of the votes. Defaults to 0.07.
+        bank_dataloader (dict): Data loader of labelled images to compare with.
+        dataloader (dict): Data loader of labelled images to classify.
+        interval (int): Number of epochs between two; the last epoch is always included. Defaults to
+            10.
+        backbone (dict, optional): Settings of the backbone that differ when dense, for example
+            ``dict(window_size=16)``. Defaults to None: none.
+        k (int): Number of neighbours. Defaults to 20.
+        temperature (float): Temperature of the votes. Defaults to 0.07.
     """
+
     priority = 'NORMAL'
 
-    def __init__(self, bank_dataloader, dataloader, interval=10, backbone=None, k=20, temperature=0.07):
-        self.bank_dataloader, self.dataloader, self.interval = bank_dataloader, dataloader, interval
-        self.backbone, self.options = backbone or {}, dict(k=k, temperature=temperature)
+    def __init__(
+        self,
+        bank_dataloader: Mapping[str, Any],
+        dataloader: Mapping[str, Any],
+        interval: int = 10,
+        backbone: Mapping[str, Any] | None = None,
+        k: int = 20,
+        temperature: float = 0.07,
+    ) -> None:
+        self.bank_dataloader, self.dataloader = bank_dataloader, dataloader
+        self.interval = interval
+        self.backbone: Mapping[str, Any] = backbone or {}
+        self.options: dict[str, Any] = dict(k=k, temperature=temperature)
 
-    def before_train(self, runner):
-        """Builds loaders and the dense twin of the backbone: what is wrong with them is said before hours are spent."""
-        self.loaders = [Runner.build_dataloader(cfg, runner.seed) for cfg in (self.bank_dataloader, self.dataloader)]
+    def before_train(self, runner: Any) -> None:
+        """Build loaders and the dense twin of the backbone, so that faults show at once."""
+        self.loaders = [
+            Runner.build_dataloader(cfg, runner.seed)
+            for cfg in (self.bank_dataloader, self.dataloader)
+        ]
         for loader in self.loaders:
             shield_workers(loader)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.classifier = KNNClassifier({**runner.cfg.model.backbone, **self.backbone, 'init_cfg': None}, **self.options)
+        backbone = {**runner.cfg.model.backbone, **self.backbone, 'init_cfg': None}
+        self.classifier = KNNClassifier(backbone, **self.options)
         self.classifier.data_preprocessor = model.data_preprocessor
         self.classifier.to(next(model.parameters()).device)
 
-    def after_train_epoch(self, runner):
+    def after_train_epoch(self, runner: Any) -> None:
+        """Classify, and log the accuracy."""
         if not self.every_n_epochs(runner, self.interval) and not self.is_last_train_epoch(runner):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.classifier.backbone.load_state_dict(model.backbone.state_dict())
+        classifier = self.classifier
+        classifier.backbone.load_state_dict(model.backbone.state_dict())
         bank, loader = self.loaders
-        self.classifier.fill_bank(bank)
-        right = torch.zeros(2, device=self.classifier.bank.device)
+        classifier.fill_bank(bank)
+        counts = torch.zeros(2, device=classifier.bank.device)  # right, all
         with torch.no_grad():
             for batch in loader:
-                batch = self.classifier.data_preprocessor(batch, False)
-                for sample in self.classifier.predict(**batch):
-                    right += torch.tensor([float(sample.pred_label.cpu() == sample.gt_label.cpu()), 1.], device=right.device)
-        all_reduce(right)
-        top1 = 100 * float(right[0] / right[1])
+                batch = classifier.data_preprocessor(batch, False)
+                for sample in classifier.predict(**batch):
+                    right = float(sample.pred_label.cpu() == sample.gt_label.cpu())
+                    counts += counts.new_tensor([right, 1.0])
+        all_reduce(counts)
+        top1 = 100 * float(counts[0] / counts[1])
         runner.message_hub.update_scalar('knn/top1', top1)
         runner.visualizer.add_scalar('knn/top1', top1, step=runner.epoch + 1)
-        runner.logger.info(f'Epoch(knn) [{runner.epoch + 1}]  knn/top1: {top1:.2f}  ({int(right[1])} images, bank of '
-                           f'{len(self.classifier.bank)}, k={self.classifier.k})')
+        runner.logger.info(
+            f'Epoch(knn) [{runner.epoch + 1}]  knn/top1: {top1:.2f}  ({int(counts[1])} images, '
+            f'bank of {len(classifier.bank)}, k={classifier.k})'
+        )

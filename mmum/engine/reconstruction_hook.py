@@ -1,6 +1,9 @@
-"""Pictures of what the model reconstructs."""
-from pathlib import Path
+"""Write pictures of what the model reconstructs."""
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -14,54 +17,70 @@ from mmum.visualization import reconstruction_picture, write_picture
 
 @HOOKS.register_module()
 class ReconstructionHook(Hook):
-    """Writes pictures of masked input / reconstruction / original, always of the same images while training.
+    """Write pictures of masked input, reconstruction and original, always of the same images.
 
-    Training: ``WORK_DIR/reconstruction/epoch_N.png`` (or ``iter_N.png`` for iteration-based training). Testing, with
-    ``show_dir``: one picture per batch there.
+    In training they are ``WORK_DIR/reconstruction/epoch_N.png`` (or ``iter_N.png`` for training by
+    iterations). In testing, with ``show_dir``, there is one picture per batch in that folder.
 
     Args:
-        interval (int): Epochs (or, for iteration-based training, iterations) between pictures; the last one gets a picture
-            in any case. Defaults to 10.
-        max_images (int): Rows of a picture. Defaults to 4.
-        show_dir (str, optional): Where to put pictures while testing. Defaults to None: none.
+        interval (int): Epochs (or iterations, for training by iterations) between pictures; there
+            is always one of the last. Defaults to 10.
+        max_images (int): Number of rows of a picture. Defaults to 4.
+        show_dir (str, optional): Folder for pictures in testing. Defaults to None: no pictures.
     """
+
     priority = 'LOW'
 
-    def __init__(self, interval=10, max_images=4, show_dir=None):
+    def __init__(
+        self, interval: int = 10, max_images: int = 4, show_dir: str | None = None
+    ) -> None:
         self.interval, self.max_images, self.show_dir = interval, max_images, show_dir
-        self.batch = None
+        self.batch: dict[str, Any] | None = None
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keep the first batch; write a picture at an interval of iterations."""
         if self.batch is None:
             self.batch = self._first(data_batch)
-        if not self.by_epoch(runner) and (self.every_n_train_iters(runner, self.interval)
-                                          or self.is_last_train_iter(runner)):
+        if not self.by_epoch(runner) and (
+            self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
+        ):
             self._write(runner, f'iter_{runner.iter + 1}')
 
-    def after_train_epoch(self, runner):
-        if self.by_epoch(runner) and (self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)):
+    def after_train_epoch(self, runner: Any) -> None:
+        """Write a picture at an interval of epochs."""
+        if self.by_epoch(runner) and (
+            self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)
+        ):
             self._write(runner, f'epoch_{runner.epoch + 1}')
 
-    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Write a picture of a batch in testing."""
         if self.show_dir is not None:
             rgb = self._picture(runner.model, self._first(data_batch))
-            write_picture(Path(self.show_dir) / f'batch_{batch_idx:05d}_rank_{runner.rank}.png', rgb)
+            path = Path(self.show_dir, f'batch_{batch_idx:05d}_rank_{runner.rank}.png')
+            write_picture(path, rgb)
 
     @staticmethod
-    def by_epoch(runner):
+    def by_epoch(runner: Any) -> bool:
+        """Whether the runner trains by epochs."""
         return not isinstance(runner.train_loop, IterBasedTrainLoop)
 
-    def _first(self, data_batch):
-        return {key: data_batch[key][:self.max_images] for key in ('inputs', 'data_samples')}
+    def _first(self, data_batch: Any) -> dict[str, Any]:
+        return {key: data_batch[key][: self.max_images] for key in ('inputs', 'data_samples')}
 
-    def _picture(self, model, batch):
+    def _picture(self, model: Any, batch: Any) -> np.ndarray:
         model = model.module if is_model_wrapper(model) else model
         with torch.no_grad():
             data = model.data_preprocessor(batch, False)
-            return reconstruction_picture(model, data['inputs'], model.masks(data['data_samples']))
+            mask = model.masks(data['data_samples'])
+            return reconstruction_picture(model, data['inputs'], mask)
 
     @master_only
-    def _write(self, runner, name):
+    def _write(self, runner: Any, name: str) -> None:
         path = Path(runner.work_dir) / 'reconstruction' / f'{name}.png'
         with warn_on_write_error(str(path)):
             write_picture(path, self._picture(runner.model, self.batch))

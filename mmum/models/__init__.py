@@ -1,7 +1,4 @@
-from .global_attention import GlobalAttentionFPN
-from .knn import KNNClassifier
-from .mask_tta import MaskTTAModel
-from .mean_pool_norm import MeanPoolNorm
+from .downstream import GlobalAttentionFPN, KNNClassifier, MaskTTAModel, MeanPoolNorm
 from .um_decoder import UMDecoder
 from .um_head import UMHead
 from .um_mae import UMMAE
@@ -11,6 +8,15 @@ from .um_swin import UMSwin
 from .um_vit import UMViT
 
 __all__ = [
-    'GlobalAttentionFPN', 'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm', 'UMDecoder', 'UMHead', 'UMMAE', 'UMPVT',
-    'UMStockSwin', 'UMSwin', 'UMViT'
+    'GlobalAttentionFPN',
+    'KNNClassifier',
+    'MaskTTAModel',
+    'MeanPoolNorm',
+    'UMDecoder',
+    'UMHead',
+    'UMMAE',
+    'UMPVT',
+    'UMStockSwin',
+    'UMSwin',
+    'UMViT',
 ]

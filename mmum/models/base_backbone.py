@@ -1,168 +1,304 @@
-"""What the pyramid backbones share: embedding, stages, output norms, freezing. Dense or on the compact image."""
+"""Base classes of the backbones: arch look-up, freezing, layer depth; and of pyramids the rest."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, merge_positions, patch_positions
-from mmum.models.frozen_stages import FrozenStages
-from mmum.models.layers import embed_dense, embed_compact
+from mmum.models.embedding import embed_compact, embed_dense
 
 
-class PyramidBackbone(FrozenStages, BaseModule):
-    """A backbone of stages at strides 4, 8, 16, 32 with ``forward(x, mask=None)``.
+class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[misc]
+    """What all backbones share, whatever their layers are: arch look-up, freezing, layer depth.
 
-    Subclasses call :meth:`resolve_arch`, :meth:`build_embedding` and :meth:`build_stages`, and say what their blocks need
-    besides the features (:meth:`block_context`).
+    Freezing and layer depth follow from the names of the parameters. A parameter of
+    ``stages.S.blocks.B`` belongs to its stage and block, one of ``normI`` to the output norm of
+    stage I, and any other one to the embedding, so that an option that adds a parameter cannot be
+    forgotten.
+
+    Attributes:
+        arch_zoo (dict): Archs by name.
+        arch_keys (tuple[str]): Keys that an arch has.
     """
-    arch_zoo = {}
-    arch_keys = ('embed_dims', 'depths', 'num_heads')
-    patch_size = 4
-    unit = 16
+
+    arch_zoo: Mapping[str, Any] = {}
+    arch_keys: tuple[str, ...] = ('embed_dims', 'depths', 'num_heads')
+    depths: Sequence[int]
+    frozen_stages: int
 
     @classmethod
-    def resolve_arch(cls, arch):
-        """Name or dict -> dict.
+    def resolve_arch(cls, arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
+        """Look up an arch by name, or check one that is given as a dict.
 
         Raises:
-            InputError: For an unknown or incomplete arch.
+            InputError: If the arch is unknown or incomplete.
         """
         keys = ', '.join(cls.arch_keys)
         if isinstance(arch, str):
             if arch not in cls.arch_zoo:
-                raise InputError(f"unknown arch '{arch}' of {cls.__name__}: choose one of {', '.join(cls.arch_zoo)}, or give "
-                                 f'a dict of {keys}')
+                raise InputError(
+                    f"unknown arch '{arch}' of {cls.__name__}: choose one of "
+                    f'{", ".join(cls.arch_zoo)}, or give a dict of {keys}'
+                )
             return cls.arch_zoo[arch]
-        per_stage = [len(value) for value in arch.values() if isinstance(value, (list, tuple))]
-        if set(arch) != set(cls.arch_keys) or len(set(per_stage)) != 1:
-            raise InputError(f'the arch {dict(arch)} of {cls.__name__} should be a dict of {keys}, lists with one number a '
-                             'stage, equally many')
+        lengths = {len(value) for value in arch.values() if isinstance(value, (list, tuple))}
+        if set(arch) != set(cls.arch_keys) or len(lengths) > 1:
+            raise InputError(
+                f'the arch {dict(arch)} of {cls.__name__} should be a dict of {keys}, where lists '
+                'have one number per stage, equally many'
+            )
         return arch
 
-    def build_embedding(self, in_channels, embed_dims, patch_norm, compact):
-        """Patch embedding, the learnable token of secondary units, and a LayerNorm for both or none."""
-        self.compact = compact
-        self.patch_embed = nn.Conv2d(in_channels, embed_dims, self.patch_size, self.patch_size)
-        self.patch_norm = nn.LayerNorm(embed_dims, eps=1e-6) if patch_norm else nn.Identity()
-        self.secondary_token = nn.Parameter(torch.zeros(embed_dims))
+    @classmethod
+    def check_heads(cls, dims: Sequence[int], num_heads: Sequence[int]) -> None:
+        """Raise InputError unless the heads of every stage divide its channels."""
+        for dim, heads in zip(dims, num_heads):
+            if heads < 1 or dim % heads:
+                raise InputError(
+                    f'{heads} attention heads do not divide the {dim} channels of their stage of '
+                    f'{cls.__name__}: choose num_heads that divide the channels'
+                )
 
-    def build_stages(self, dims, num_heads, depths, drop_path_rate, out_indices, frozen_stages, norm_cfg, with_cp, build_stage):
-        """Stages and output norms.
+    @classmethod
+    def resolve_out_indices(cls, out_indices: int | Sequence[int], number: int) -> tuple[int, ...]:
+        """Indices of the outputs, negative ones counted from the end, in ascending order.
 
         Args:
-            dims (Sequence[int]): Channels of each stage.
-            num_heads (Sequence[int]): Heads of each stage.
-            depths (Sequence[int]): Blocks of each stage.
-            drop_path_rate (float): Of the last block; it grows linearly from 0.
-            out_indices (Sequence[int]): Stages to return.
-            frozen_stages (int): See the subclasses.
-            norm_cfg (dict | None): Of the returned stages.
-            with_cp (bool): Activation checkpointing.
-            build_stage (Callable): (stage index, drop-path rate of each block) -> module with ``downsample``, ``blocks``.
+            out_indices (int | Sequence[int]): Indices from -number to number - 1.
+            number (int): Number of stages or blocks.
+
+        Raises:
+            InputError: If an index is out of range or given twice, or if there is none.
         """
-        for dim, heads in zip(dims, num_heads):
-            if dim % heads:
-                raise InputError(f'{heads} attention heads do not divide the {dim} channels of their stage of '
-                                 f'{type(self).__name__}: choose num_heads that divide the channels')
-        self.depths, self.out_indices = tuple(depths), tuple(out_indices)
-        self.frozen_stages, self.with_cp = frozen_stages, with_cp
+        wanted = [out_indices] if isinstance(out_indices, int) else list(out_indices)
+        indices = [i + number if isinstance(i, int) and i < 0 else i for i in wanted]
+        if (
+            not indices
+            or len(set(indices)) < len(indices)
+            or not all(isinstance(i, int) and 0 <= i < number for i in indices)
+        ):
+            raise InputError(
+                f'out_indices={out_indices} of {cls.__name__} should be different whole numbers '
+                f'from {-number} to {number - 1}'
+            )
+        return tuple(sorted(indices))
+
+    def stage_of(self, name: str) -> int:
+        """Stage of a parameter or module: 0 for the embedding, i for the i-th stage after it."""
+        match = re.match(r'(?:stages\.|norm)(\d+)(?:\.|$)', name)
+        return 1 + int(match[1]) if match else 0
+
+    def freeze_stages(self) -> None:
+        """Freeze the embedding and the first ``frozen_stages`` stages (-1: nothing).
+
+        Frozen parameters do not learn, and frozen modules stay in evaluation mode.
+        """
+        if self.frozen_stages < 0:
+            return
+        for name, parameter in self.named_parameters():
+            if self.stage_of(name) <= self.frozen_stages:
+                parameter.requires_grad_(False)
+        for name, module in self.named_modules():
+            if name and not isinstance(module, nn.ModuleList):
+                if self.stage_of(name) <= self.frozen_stages:
+                    module.eval()
+
+    def train(self, mode: bool = True) -> 'BackboneMixin':
+        """Set the mode of all modules but the frozen ones, which stay in evaluation mode."""
+        super().train(mode)
+        self.freeze_stages()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay.
+
+        The embedding is layer 0, every block is one more, and output norms are the last layer,
+        together with whatever does not belong to the backbone.
+
+        Args:
+            param_name (str): Name of the parameter.
+            prefix (str): Prefix of the backbone in the name. Defaults to ''.
+
+        Returns:
+            tuple[int, int]: The layer and the number of layers.
+        """
+        num_layers = sum(self.depths) + 2
+        name = param_name.removeprefix(prefix)
+        if re.match(r'norm\d', name) or not param_name.startswith(prefix):
+            return num_layers - 1, num_layers
+        stage = self.stage_of(name)
+        if not stage:
+            return 0, num_layers
+        # What is in a stage but in no block, a merge, counts with the block after it.
+        block = re.search(r'\.blocks\.(\d+)\.', name)
+        return 1 + sum(self.depths[: stage - 1]) + (int(block[1]) if block else 0), num_layers
+
+
+class PyramidBackbone(BackboneMixin, BaseModule):
+    """A backbone of stages at strides 4, 8, 16, 32 with ``forward(x, mask=None)``.
+
+    A subclass overrides :meth:`make_stage`, which makes the layers of a stage, and if its blocks
+    need more than the features, :meth:`block_context`.
+
+    Args:
+        arch (str | dict): Key of ``arch_zoo``, or a dict with ``arch_keys``.
+        in_channels (int): Channels of the images. Defaults to 3.
+        patch_norm (bool): Whether a LayerNorm follows the patch embedding. Defaults to True.
+        drop_path_rate (float): Stochastic depth of the last block; the rate grows linearly from 0.
+            Defaults to 0.
+        out_indices (int | Sequence[int]): Stages to return; -1 is the last. Defaults to (3, ).
+        compact (bool): Whether a mask makes the backbone run on the compact image of the sampled
+            units (UM-MAE). If False, it runs on the whole image, with the token in every unit that
+            is not visible (SimMIM). Defaults to True.
+        with_cp (bool): Activation checkpointing of every block in training. Defaults to False.
+        frozen_stages (int): Freeze the patch embedding (0) and this many stages after it. Defaults
+            to -1: nothing.
+        norm_cfg (dict, optional): Norm of every returned stage; None for none. Defaults to
+            ``dict(type='LN', eps=1e-6)``.
+        init_cfg (dict, optional): For example
+            ``dict(type='BackboneCheckpoint', checkpoint='FILE')``. Defaults to None.
+
+    Raises:
+        InputError: If the arch or ``out_indices`` cannot be.
+    """
+
+    patch_size = 4
+    unit = 16
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any],
+        in_channels: int = 3,
+        patch_norm: bool = True,
+        drop_path_rate: float = 0.0,
+        out_indices: int | Sequence[int] = (3,),
+        compact: bool = True,
+        with_cp: bool = False,
+        frozen_stages: int = -1,
+        norm_cfg: Mapping[str, Any] | None = dict(type='LN', eps=1e-6),
+        init_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.arch = arch = self.resolve_arch(arch)
+        self.depths = depths = tuple(arch['depths'])
+        dims = arch['embed_dims']
+        self.dims = (
+            [dims * 2**i for i in range(len(depths))] if isinstance(dims, int) else list(dims)
+        )
+        self.check_heads(self.dims, arch['num_heads'])
+        self.out_indices = self.resolve_out_indices(out_indices, len(depths))
+        self.compact, self.with_cp, self.frozen_stages = compact, with_cp, frozen_stages
+        width, size = self.dims[0], self.patch_size
+        self.patch_embed = nn.Conv2d(in_channels, width, size, size)
+        self.patch_norm = nn.LayerNorm(width, eps=1e-6) if patch_norm else nn.Identity()
+        self.secondary_token = nn.Parameter(torch.zeros(width))
         rates = [drop_path_rate * i / max(sum(depths) - 1, 1) for i in range(sum(depths))]
         starts = [sum(depths[:i]) for i in range(len(depths))]
-        self.stages = nn.ModuleList(build_stage(i, rates[start:start + depth])
-                                    for i, (start, depth) in enumerate(zip(starts, depths)))
+        self.stages = nn.ModuleList(
+            self.make_stage(i, rates[start : start + depth])
+            for i, (start, depth) in enumerate(zip(starts, depths))
+        )
         if norm_cfg is not None:
             for i in self.out_indices:
-                self.add_module(f'norm{i}', build_norm_layer(norm_cfg, dims[i])[1])
+                self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.dims[i])[1])
         self.freeze_stages()
 
-    def init_weights(self):
-        """Initialises from scratch, then from ``init_cfg`` if it names a checkpoint."""
+    def make_stage(self, index: int, drop_paths: Sequence[float]) -> nn.Module:
+        """Make the layers of a stage.
+
+        Args:
+            index (int): Index of the stage; ``self.arch`` and ``self.dims`` hold its sizes.
+            drop_paths (Sequence[float]): Stochastic depth rate of every block.
+
+        Returns:
+            nn.Module: With ``downsample`` (None in the first stage), which maps (N, H, W, C) to
+            (N, H/2, W/2, C'), and ``blocks``, each called with (N, H, W, C') and its context.
+        """
+        raise NotImplementedError
+
+    def block_context(self, stage: int, x: Tensor, positions: Tensor | None) -> Iterable[Any]:
+        """What every block of a stage needs besides the features, worked out once per stage.
+
+        Args:
+            stage (int): Index of the stage.
+            x (Tensor): Features (N, H, W, C).
+            positions (Tensor | None): True coordinates (N, 2, H, W) on the compact image; None
+                when dense.
+
+        Returns:
+            Iterable: One item per block. By default None for each.
+        """
+        return [None] * self.depths[stage]
+
+    def init_weights(self) -> None:
+        """Initialise from scratch, then from ``init_cfg`` if it names a checkpoint."""
         self.init_from_scratch()
         super().init_weights()
 
-    def init_from_scratch(self):
-        """Linear layers as Swin's, the patch embedding as MAE's."""
+    def init_from_scratch(self) -> None:
+        """Initialise Linears as Swin does and the patch embedding as MAE does."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=.02)
+                nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embed.weight.flatten(1))  # as a Linear, MAE's
-        nn.init.normal_(self.secondary_token, std=.02)
+        nn.init.normal_(self.secondary_token, std=0.02)
 
-    def forward(self, x, mask=None):
-        """Encodes images, whole or masked.
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Encode images, whole or masked.
 
         Args:
-            x (Tensor): Images (N, C, H, W), any H and W without a mask, multiples of 64 with one.
-            mask (Tensor, optional): Mask map (N, H/16, W/16), see :mod:`mmum.masking`. Defaults to None: dense.
+            x (Tensor): Images (N, C, H, W): of any size without a mask, multiples of 64 with one.
+            mask (Tensor, optional): Mask map (N, H/16, W/16); see :mod:`mmum.masking`. Defaults to
+                None: dense.
 
         Returns:
-            tuple[Tensor]: The stages in ``out_indices``, each (N, C_i, H / 4 / 2**i, W / 4 / 2**i), or half of that
-            a side with a mask: the map of the compact image (unless ``compact=False``).
+            tuple[Tensor]: The stages in ``out_indices``, each (N, C_i, H / 4 / 2**i, W / 4 / 2**i).
+            With a mask, height and width are half of that: the map of the compact image (unless
+            ``compact=False``).
         """
         x, positions = self.embed(x, mask)
         outputs = []
         for i, stage in enumerate(self.stages):
             if stage.downsample is not None:
                 x = stage.downsample(x)
-                positions = positions if positions is None else merge_positions(positions)
-            context = self.block_context(i, x, positions)
-            for block, needs in zip(stage.blocks, context):
+                positions = None if positions is None else merge_positions(positions)
+            for block, context in zip(stage.blocks, self.block_context(i, x, positions)):
                 if self.with_cp and x.requires_grad:
-                    x = checkpoint(block, x, needs, use_reentrant=False)
+                    x = checkpoint(block, x, context, use_reentrant=False)
                 else:
-                    x = block(x, needs)
+                    x = block(x, context)
             if i in self.out_indices:
                 norm = getattr(self, f'norm{i}', nn.Identity())
                 outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())
         return tuple(outputs)
 
-    def block_context(self, stage, x, positions):
-        """What each block of a stage needs besides the features, worked out once for the stage.
+    def embed(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Embed patches; with a mask, on the compact image, those of sampled units alone.
 
         Args:
-            stage (int): Index of the stage.
-            x (Tensor): Features (N, H, W, C).
-            positions (Tensor | None): True coordinates (N, 2, H, W) on the compact image, None when dense.
+            x (Tensor): Images (N, C, H, W).
+            mask (Tensor, optional): Mask map. Patches without content become the learnable token.
 
         Returns:
-            Iterable: One for each block.
-        """
-        raise NotImplementedError
-
-    def embed(self, x, mask=None):
-        """Embeds patches: (N, C, H, W) -> tokens (N, H', W', C_0) and, on the compact image, their true positions.
-
-        There only sampled units are embedded. Patches whose content is masked become the learnable token.
+            tuple[Tensor, Tensor | None]: Tokens (N, H', W', C_0), and on the compact image their
+            true positions (N, 2, H', W').
         """
         if mask is not None:
-            check_mask_map(mask, *x.shape[2:], self.unit, uniform=self.compact)
+            check_mask_map(mask, x.shape[2], x.shape[3], self.unit, uniform=self.compact)
         if mask is None or not self.compact:
-            return self.patch_norm(embed_dense(x, mask, self.patch_embed, self.secondary_token)), None
+            return self.patch_norm(
+                embed_dense(x, mask, self.patch_embed, self.secondary_token)
+            ), None
         x = embed_compact(x, mask, self.patch_embed, self.secondary_token)
         return self.patch_norm(x), patch_positions(mask, self.unit // self.patch_size)
-
-    def get_layer_depth(self, param_name, prefix=''):
-        """Depth of a parameter for layer-wise learning-rate decay: (depth, number of layers).
-
-        The embedding is 0, each block one more, the norms of the outputs the last.
-        """
-        num_layers = sum(self.depths) + 2
-        name = param_name.removeprefix(prefix).split('.')
-        if name[0] in ('patch_embed', 'patch_norm', 'secondary_token', 'pos_embed'):
-            return 0, num_layers
-        if name[0] != 'stages':
-            return num_layers - 1, num_layers
-        block = int(name[3]) if name[2] == 'blocks' else 0  # merging counts with the block after it
-        return 1 + sum(self.depths[:int(name[1])]) + block, num_layers
-
-    def embedding(self):
-        return [self.patch_embed, self.patch_norm, self.secondary_token]
-
-    def freezable_stages(self):
-        return self.stages

@@ -1,7 +1,13 @@
 """UM-MAE, the algorithm: mask, encode, decode, loss."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
 
 from mmum.errors import InputError
 from mmum.masking import VISIBLE, removed_units, unit_images, unit_patches
@@ -21,24 +27,49 @@ class UMMAE(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation config. Defaults to None.
     """
 
-    def __init__(self, backbone, neck, head, data_preprocessor=None, init_cfg=None):
-        super().__init__(backbone, neck, head, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+    def __init__(
+        self,
+        backbone: Mapping[str, Any],
+        neck: Mapping[str, Any],
+        head: Mapping[str, Any],
+        data_preprocessor: Mapping[str, Any] | None = None,
+        init_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            backbone, neck, head, data_preprocessor=data_preprocessor, init_cfg=init_cfg
+        )
 
     @staticmethod
-    def masks(data_samples):
-        """Stacks the mask maps of a batch: uint8 (N, H/16, W/16)."""
+    def masks(data_samples: Sequence[DataSample]) -> Tensor:
+        """Stack the mask maps of a batch: uint8 (N, H/16, W/16).
+
+        Raises:
+            InputError: If a data sample has no mask.
+        """
         missing = next((i for i, sample in enumerate(data_samples) if 'mask' not in sample), None)
         if missing is not None:
-            raise InputError(f'data sample {missing} has no mask: put dict(type="UniformMask", input_size=...) into the '
-                             'training pipeline, before PackInputs')
+            raise InputError(
+                f'data sample {missing} has no mask: put dict(type="UniformMask", '
+                'input_size=...) into the training pipeline, before PackInputs'
+            )
         return torch.stack([sample.mask for sample in data_samples])
 
-    def predict_removed(self, inputs, mask):
-        """Images (N, C, H, W) and their mask maps -> predicted removed units (N, removed units, pixels)."""
+    def predict_removed(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Predict the removed units of images.
+
+        Args:
+            inputs (Tensor): Images (N, C, H, W).
+            mask (Tensor): Mask map (N, H/16, W/16).
+
+        Returns:
+            Tensor: (N, removed units, pixels).
+        """
         latent = self.backbone(inputs, mask)[-1]
         return self.neck(latent, mask)
 
-    def loss(self, inputs, data_samples, **kwargs):
+    def loss(
+        self, inputs: Tensor, data_samples: Sequence[DataSample], **kwargs: Any
+    ) -> dict[str, Tensor]:
         """The training loss.
 
         Args:
@@ -52,30 +83,34 @@ class UMMAE(BaseSelfSupervisor):
         pred = self.predict_removed(inputs, mask)
         return dict(loss=self.head.loss(pred, inputs, mask))
 
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        """As mmpretrain's; ``mode='predict'`` gives every data sample its ``reconstruction_loss``, for testing."""
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """Forward as mmpretrain's, with a ``mode='predict'`` for testing.
+
+        It sets the field ``reconstruction_loss`` of every data sample.
+        """
         if mode != 'predict':
             return super().forward(inputs, data_samples, mode)
         mask = self.masks(data_samples)
         pred = self.predict_removed(inputs, mask)
-        for sample, *one in zip(data_samples, pred, inputs, mask):
-            loss = self.head.loss(*(tensor[None] for tensor in one))
+        for i, sample in enumerate(data_samples):
+            loss = self.head.loss(pred[i : i + 1], inputs[i : i + 1], mask[i : i + 1])
             sample.set_field(float(loss.detach()), 'reconstruction_loss')
         return data_samples
 
     @torch.no_grad()
-    def reconstruct(self, inputs, mask):
-        """Fills the removed units with what the model predicts, for pictures.
+    def reconstruct(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Fill the removed units with what the model predicts, for pictures.
 
-        With ``norm_pix`` the mean and deviation of each unit are the true ones: they are not predicted.
+        With ``norm_pix`` the mean and deviation of every unit are the true ones: the model does not
+        predict them.
 
         Args:
             inputs (Tensor): Preprocessed images (N, C, H, W).
             mask (Tensor): Mask map (N, H/16, W/16).
 
         Returns:
-            tuple[Tensor, Tensor]: What the model saw (secondary and removed units 0, which is the mean colour), and the
-            images with removed units predicted; both (N, C, H, W).
+            tuple[Tensor, Tensor]: What the model saw (secondary and removed units 0, the mean
+            colour), and the images with removed units predicted; both (N, C, H, W).
         """
         unit = self.head.patch_size
         pred = self.predict_removed(inputs, mask).float()
@@ -84,4 +119,5 @@ class UMMAE(BaseSelfSupervisor):
         index = removed_units(mask)[..., None].expand_as(pred)
         filled = units.scatter(1, index, (pred * deviation + mean).to(units.dtype))
         seen = units * (mask.flatten(1) == VISIBLE)[..., None]
-        return unit_images(seen, mask.shape[1:], unit), unit_images(filled, mask.shape[1:], unit)
+        grid = (mask.shape[1], mask.shape[2])
+        return unit_images(seen, grid, unit), unit_images(filled, grid, unit)

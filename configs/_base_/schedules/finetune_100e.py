@@ -12,7 +12,7 @@ param_scheduler = [
         type='CosineAnnealingLR', T_max=95, eta_min_ratio=1e-6 / 2e-3, by_epoch=True, begin=5, end=100,
         convert_to_iter_based=True)
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
+train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=100, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(enable=False, base_batch_size=1024)

@@ -11,6 +11,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=10, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', T_max=190, eta_min=0., by_epoch=True, begin=10, end=200, convert_to_iter_based=True)
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200)
+train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=200)
 # --auto-scale-lr fits the learning rate to the batch you can afford
 auto_scale_lr = dict(enable=False, base_batch_size=4096)

@@ -1,7 +1,9 @@
 """Which image files can be trained on."""
+
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -11,37 +13,49 @@ from rich.progress import track
 
 from mmum.errors import InputError
 
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 MIN_SIDE = 16  # one mask unit
 MAX_SIDE = 20000
 ORIENTATION = 0x0112  # the EXIF tag
-SUFFIXES = dict(JPEG=('.jpg', '.jpeg'), MPO=('.jpg', '.jpeg'), PNG=('.png', ), BMP=('.bmp', ), TIFF=('.tif', '.tiff'),
-                WEBP=('.webp', ), PPM=('.ppm', '.pgm'))
+SUFFIXES = dict(
+    JPEG=('.jpg', '.jpeg'),
+    MPO=('.jpg', '.jpeg'),
+    PNG=('.png',),
+    BMP=('.bmp',),
+    TIFF=('.tif', '.tiff'),
+    WEBP=('.webp',),
+    PPM=('.ppm', '.pgm'),
+)
 
 
-def check_size(width, height):
-    """Raises InputError for an image of a few pixels, a strip too long, and a decompression bomb."""
-    if width * height > 2 * Image.MAX_IMAGE_PIXELS:  # Pillow's limit
+def check_size(width: int, height: int) -> None:
+    """Raise InputError for an image of a few pixels, a strip too long, or a decompression bomb."""
+    if width * height > 2 * (Image.MAX_IMAGE_PIXELS or 0):  # Pillow's limit
         raise InputError(f'{width}x{height} pixels are a decompression bomb')
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
-        raise InputError(f'{width}x{height} pixels: sides should be {MIN_SIDE} to {MAX_SIDE} pixels')
+        raise InputError(
+            f'{width}x{height} pixels: sides should be {MIN_SIDE} to {MAX_SIDE} pixels'
+        )
 
 
-def check_mode(mode):
-    """Raises InputError for pixels of more than 8 bits, which Pillow would cut off at white (its modes I, I;16, F)."""
+def check_mode(mode: str) -> None:
+    """Raise InputError for pixels of more than 8 bits (Pillow's modes I, I;16, F).
+
+    Pillow would clip them at white.
+    """
     if mode[0] in 'IF':
         raise InputError(f'its pixels have more than 8 bits (mode {mode}): convert it to 8 bits')
 
 
-def inspect_image(path):
-    """Reads all of an image.
+def inspect_image(path: str) -> tuple[str | None, list[str]]:
+    """Decode an image completely.
 
     Args:
         path (str): The file, or an image in a shard (:mod:`mmum.datasets.shards`).
 
     Returns:
-        tuple[str | None, list[str]]: Why a pre-training would replace it, or None; and what is unusual about it but is read
-        rightly: a suffix of another format, CMYK or a palette (converted), turned by EXIF.
+        tuple[str | None, list[str]]: The reason why pre-training would replace the image, or None;
+        and what is unusual about it but read correctly: a suffix of another format, CMYK or a
+        palette (converted), rotation by EXIF.
     """
     notes = []
     try:
@@ -53,7 +67,8 @@ def inspect_image(path):
             with Image.open(io.BytesIO(content)) as image:
                 check_size(*image.size)
                 check_mode(image.mode)
-                if Path(path).suffix.lower() not in SUFFIXES.get(image.format, (Path(path).suffix.lower(), )):
+                suffix = Path(path).suffix.lower()
+                if suffix not in SUFFIXES.get(str(image.format), (suffix,)):
                     notes.append(f'is a {image.format} by its content')
                 if image.mode in ('CMYK', 'P'):
                     notes.append(dict(CMYK='CMYK', P='palette')[image.mode])
@@ -61,21 +76,24 @@ def inspect_image(path):
                     notes.append('turned by EXIF')
                 image.convert('RGB')
     except Exception as error:  # decoders raise many kinds
-        return re.sub(r' <_io\.BytesIO[^>]*>', '', ' '.join(str(error).split())) or type(error).__name__, notes
+        reason = re.sub(r' <_io\.BytesIO[^>]*>', '', ' '.join(str(error).split()))
+        return reason or type(error).__name__, notes
     return None, notes
 
 
-def inspect_all(paths, workers):
-    """Reads many images, with a progress bar.
+def inspect_images(paths: Sequence[str], workers: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Decode many images, with a progress bar.
 
     Args:
         paths (Sequence[str]): The files.
-        workers (int): Processes.
+        workers (int): Number of processes.
 
     Returns:
         tuple[dict, dict]: Path -> fault, and path -> what is unusual.
     """
     with ProcessPoolExecutor(workers) as pool:
-        results = list(track(pool.map(inspect_image, paths, chunksize=16), f'{len(paths)} images', total=len(paths)))
+        inspected = pool.map(inspect_image, paths, chunksize=16)
+        results = list(track(inspected, f'{len(paths)} images', total=len(paths)))
     faults = {path: fault for path, (fault, _) in zip(paths, results) if fault}
-    return faults, {path: ', '.join(notes) for path, (_, notes) in zip(paths, results) if notes}
+    notes = {path: ', '.join(notes) for path, (_, notes) in zip(paths, results) if notes}
+    return faults, notes

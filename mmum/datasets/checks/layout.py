@@ -1,93 +1,118 @@
-"""Looks over a copy of COCO or ImageNet that the user has."""
-import os
+"""Whether a user's copy of COCO or ImageNet is complete."""
+
 from pathlib import Path
 
-from mmum.datasets.checks.annotations import FAULTS, check_coco, read_coco
-from mmum.datasets.checks.images import inspect_all
+from mmum.datasets.checks.annotations import inspect_coco
+from mmum.datasets.checks.images import inspect_images
+from mmum.datasets.listing import list_class_folders, list_files
 from mmum.errors import preview
 
+# Number of images of the original.
 COCO = dict(train=118287, val=5000)
 IMAGENET = dict(train=1281167, val=50000)
-IMAGES = ('.jpg', '.jpeg', '.png')
+
+Findings = tuple[list[str], list[str], str]
 
 
-def look_over_coco(root, read_with=0):
-    """Layout, counts, annotations and stuff maps.
+def inspect_coco_layout(root: Path, workers: int = 0) -> Findings:
+    """Inspect layout, counts, annotations and stuff maps of COCO.
 
     Args:
-        root (Path): With annotations/, train2017/, val2017/, and stuffthingmaps/ for HTC.
-        read_with (int): Processes that read every image; 0 reads none. Defaults to 0.
+        root (Path): Folder with annotations/, train2017/, val2017/, and stuffthingmaps/ for HTC.
+        workers (int): Number of processes that decode every image; 0 decodes none. Defaults to 0.
 
     Returns:
-        tuple[list[str], list[str], str]: What is missing or wrong; what is there; the line for configs.
+        tuple[list[str], list[str], str]: What is missing or wrong; what is there; the options for
+        configs.
     """
     wrong, there = [], []
     for split, official in COCO.items():
-        folder, file = root / f'{split}2017', root / 'annotations' / f'instances_{split}2017.json'
-        names = _files(folder)
-        if not names:
+        folder = root / f'{split}2017'
+        file = root / 'annotations' / f'instances_{split}2017.json'
+        if not folder.is_dir() or not list_files(folder):
             wrong.append(f'{folder}: no images (COCO has {official})')
-        if not file.is_file():
+        elif not file.is_file():
             wrong.append(f'{file} is missing')
-        if not names or not file.is_file():
-            continue
-        content = read_coco(file)
-        listed = [image['file_name'] for image in content['images']]
-        absent = sorted(set(listed) - set(names))
-        there.append(f'{split}: {len(listed)} images, {len(content["annotations"])} annotations'
-                     + ('' if len(listed) == official else f' (COCO has {official} images: a part of it, or another set)'))
-        if absent:
-            wrong.append(f'{folder}: {len(absent)} images of {file.name} are missing, first {preview(absent, 3)}')
-        for kind, ids in check_coco(content).items():
-            if FAULTS[kind] is None:
-                wrong.append(f'{file}: {len(ids)} x {kind}')
-        stuff = root / 'stuffthingmaps' / f'{split}2017'
-        maps = {Path(name).stem for name in _files(stuff)}
-        without = sorted(name for name in listed if Path(name).stem not in maps)
-        if not maps:
-            there.append(f'{stuff}: no stuff maps, which only HTC with the semantic branch needs')
-        elif without:
-            wrong.append(f'{stuff}: no stuff maps of {len(without)} images, first {preview(without, 3)}')
         else:
-            there.append(f'{split}: stuff maps of all images')
-        wrong += _unreadable([str(folder / name) for name in listed if name not in absent], read_with)
+            split_wrong, split_there = _inspect_coco_split(root, split, official, workers)
+            wrong += split_wrong
+            there += split_there
     return wrong, there, f'data_root={root}/'
 
 
-def look_over_imagenet(root, read_with=0):
-    """Class folders and counts, see :func:`look_over_coco`."""
+def _inspect_coco_split(
+    root: Path, split: str, official: int, workers: int
+) -> tuple[list[str], list[str]]:
+    folder, maps = root / f'{split}2017', root / 'stuffthingmaps' / f'{split}2017'
+    file = root / 'annotations' / f'instances_{split}2017.json'
+    report = inspect_coco(file, folder, maps)
+    number, annotations = len(report.file_names), len(report.content['annotations'])
+    partly = (
+        ''
+        if number == official
+        else (f' (COCO has {official} images: a part of it, or another set)')
+    )
+    wrong, there = [], [f'{split}: {number} images, {annotations} annotations{partly}']
+    if report.absent_images:
+        wrong.append(
+            f'{folder}: {len(report.absent_images)} images of {file.name} are missing, '
+            f'first {preview(report.absent_images, 3)}'
+        )
+    wrong += [f'{file}: {len(ids)} x {kind}' for kind, ids in report.fatal.items()]
+    if len(report.absent_maps) == number:
+        there.append(f'{maps}: no stuff maps, which only HTC with the semantic branch needs')
+    elif report.absent_maps:
+        wrong.append(
+            f'{maps}: no stuff maps of {len(report.absent_maps)} images, first '
+            f'{preview(report.absent_maps, 3)}'
+        )
+    else:
+        there.append(f'{split}: stuff maps of all images')
+    present = sorted(set(report.file_names) - set(report.absent_images))
+    return wrong + _unreadable([str(folder / name) for name in present], workers), there
+
+
+def inspect_imagenet_layout(root: Path, workers: int = 0) -> Findings:
+    """Inspect class folders and counts of ImageNet; see :func:`inspect_coco_layout`."""
     wrong, there, classes = [], [], {}
     for split, official in IMAGENET.items():
         folder = root / split
-        classes[split] = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
-        files = {name: _files(folder / name) for name in classes[split]}
+        classes[split] = list_class_folders(folder) if folder.is_dir() else []
+        files = {name: list_files(folder / name) for name in classes[split]}
         number = sum(map(len, files.values()))
         if not number:
-            loose = len(_files(folder))
-            wrong.append(f'{folder}: no class folders with images' + (
-                f', but {loose} images: sort them into one folder a class, as train/ has them' if loose else ''))
+            loose = len(list_files(folder)) if folder.is_dir() else 0
+            hint = (
+                (f', but {loose} images: sort them into one folder per class, as train/ has them')
+                if loose
+                else ''
+            )
+            wrong.append(f'{folder}: no class folders with images{hint}')
             continue
         empty = [name for name, names in files.items() if not names]
         if empty:
-            wrong.append(f'{folder}: no images in {len(empty)} class folders, first {preview(empty, 3)}')
-        whole = number == official and len(classes[split]) == 1000
-        there.append(f'{split}: {number} images in {len(classes[split])} classes'
-                     + ('' if whole else f' (ImageNet-1K has {official} in 1000: a part of it, or another set)'))
-        wrong += _unreadable([str(folder / name / image) for name, names in files.items() for image in names], read_with)
-    if classes['train'] != classes['val'] and classes['train'] and classes['val']:
+            wrong.append(
+                f'{folder}: no images in {len(empty)} class folders, first {preview(empty, 3)}'
+            )
+        complete = number == official and len(classes[split]) == 1000
+        partly = (
+            ''
+            if complete
+            else (f' (ImageNet-1K has {official} in 1000: a part of it, or another set)')
+        )
+        there.append(f'{split}: {number} images in {len(classes[split])} classes{partly}')
+        paths = [str(folder / name / image) for name, names in files.items() for image in names]
+        wrong += _unreadable(paths, workers)
+    if classes['train'] and classes['val'] and classes['train'] != classes['val']:
         different = sorted(set(classes['train']) ^ set(classes['val']))
         wrong.append(f'train/ and val/ have different classes, first {preview(different, 3)}')
     number = len(classes['train'])
-    return wrong, there, f'data_root={root}' + (f' num_classes={number}' if number not in (0, 1000) else '')
+    option = f' num_classes={number}' if number not in (0, 1000) else ''
+    return wrong, there, f'data_root={root}{option}'
 
 
-def _files(folder):
-    """Names of the images in a folder."""
-    return [entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(IMAGES)] if folder.is_dir() else []
-
-
-def _unreadable(paths, workers):
+def _unreadable(paths: list[str], workers: int) -> list[str]:
     if not workers or not paths:
         return []
-    faults, _ = inspect_all(paths, workers)
+    faults, _ = inspect_images(paths, workers)
     return [f'{path}: {fault}' for path, fault in faults.items()]

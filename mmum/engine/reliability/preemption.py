@@ -1,33 +1,48 @@
-"""Told to go: a checkpoint at the end of the step, and an exit code that means "resume me"."""
+"""Save a checkpoint and exit on SIGTERM or SIGUSR1."""
+
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce, barrier, get_world_size, is_distributed
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-
-from mmum.cli.command import shutdown_process_group
+from torch.distributed import destroy_process_group
+from torch.utils.data import DataLoader
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again later
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
 
-def shield_workers(loader):
-    """Has the workers of a data loader stay when they get a signal that ends a training: its step still needs them.
+def shutdown_process_group() -> None:
+    """End the process group once all ranks are here.
 
-    Without it they die at once, and the training with them, before its checkpoint.
+    A rank that leaves earlier breaks connections that others still use, and torchrun ends the
+    others with it.
+    """
+    if is_distributed():
+        barrier()
+        destroy_process_group()
+
+
+def shield_workers(loader: DataLoader) -> None:
+    """Keep the workers of a data loader alive when they get a signal that ends training.
+
+    The last step still needs them. Without the shield they die at once, and training with them,
+    before its checkpoint.
 
     Args:
-        loader (DataLoader): Not iterated yet.
+        loader (DataLoader): A data loader that was not iterated yet.
     """
     loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
 
 
-def _begin_worker(init_fn, worker_id):
+def _begin_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
     if hasattr(signal, 'sigwaitinfo'):  # not on macOS
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         threading.Thread(target=_wait_for_parent, daemon=True).start()
@@ -35,8 +50,8 @@ def _begin_worker(init_fn, worker_id):
         init_fn(worker_id)
 
 
-def _wait_for_parent():
-    """Ends a worker as soon as the training itself tells it to, and at nobody else's signal."""
+def _wait_for_parent() -> None:
+    """End a worker as soon as training itself tells it to, and at nobody else's signal."""
     while signal.sigwaitinfo(SIGNALS).si_pid != os.getppid():
         pass
     os._exit(0)
@@ -44,56 +59,67 @@ def _wait_for_parent():
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """SIGTERM and SIGUSR1 (preemption, slurm's time limit) end a training at the end of the step, with a checkpoint.
+    """Save a checkpoint and exit on SIGTERM and SIGUSR1 (preemption, slurm's time limit).
 
-    The checkpoint is ``iter_N.pth`` and goes when the next regular one is written. The process exits with code 75, and
-    ``--resume`` goes on exactly there. All ranks stop at the same step, whichever got the signal. With accumulated steps it
-    is the end of the last of them. A second signal ends the process at once. Data-loading workers, to which slurm and torchrun
-    send it too, serve on until then.
+    The checkpoint ``iter_N.pth`` is written at the end of the step and removed when the next
+    regular one is there. The process exits with code 75, and ``--resume`` continues exactly there.
+    All ranks stop at the same step, whichever got the signal; with accumulated steps, after the
+    last of them. A second signal ends the process at once. Data-loading workers, to which slurm and
+    torchrun send the signal too, serve on until then.
     """
+
     priority = 'LOWEST'  # after the scheduler, the log and regular checkpoints
 
-    def __init__(self):
-        self.received, self.process = None, os.getpid()
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self.process = os.getpid()
 
-    def before_train(self, runner):
-        # Python allows it in the main thread only; after going back they are there already
-        if threading.current_thread() is threading.main_thread() and not hasattr(self, 'previous'):
+    def before_train(self, runner: Any) -> None:
+        """Install the signal handlers, which Python allows in the main thread only."""
+        main = threading.current_thread() is threading.main_thread()
+        if main and not hasattr(self, 'previous'):  # after a roll-back they are there already
             self.process = os.getpid()
             for loop in (runner.train_loop, runner.val_loop):
                 if loop is not None:
                     shield_workers(loop.dataloader)
             self.previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
-    def after_train(self, runner):
+    def after_train(self, runner: Any) -> None:
+        """Restore the signal handlers."""
         for number, handler in getattr(self, 'previous', {}).items():
             signal.signal(number, handler)
 
-    def _receive(self, number, frame):
+    def _receive(self, number: int, frame: Any) -> None:
         if os.getpid() != self.process:
-            return  # a data-loading worker, which inherited this: it goes when the training does
+            return  # a data-loading worker, which inherited the handler
         self.received = signal.Signals(number).name
-        for one in SIGNALS:
-            signal.signal(one, signal.SIG_DFL)
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Stop after a step if any rank got a signal."""
         wrapper = runner.optim_wrapper
         accumulating = not getattr(wrapper, 'should_update', lambda: True)()
         if accumulating or not self._any_rank(self.received is not None):
             return
         self.after_train(runner)
-        checkpoints = [hook for hook in runner.hooks if hasattr(hook, 'save_now')]
-        saved = checkpoints[0].save_now(runner) if checkpoints else None
-        runner.logger.info(f'{self.received or "another rank has a signal"}: stopped after iteration {runner.iter + 1}, '
-                           f'{f"with the checkpoint {saved}" if saved else "without a checkpoint"}; --resume goes on there '
-                           f'(exit code {EXIT_PREEMPTED})')
+        hooks = [hook for hook in runner.hooks if hasattr(hook, 'save_now')]
+        saved = hooks[0].save_now(runner) if hooks else None
+        with_checkpoint = f'with the checkpoint {saved}; --resume continues there'
+        runner.logger.info(
+            f'{self.received or "another rank has a signal"}: stopped after iteration '
+            f'{runner.iter + 1}, {with_checkpoint if saved else "without a checkpoint"} (exit code '
+            f'{EXIT_PREEMPTED})'
+        )
         shutdown_process_group()  # not before the first rank has written
         sys.exit(EXIT_PREEMPTED)
 
     @staticmethod
-    def _any_rank(flag):
+    def _any_rank(flag: bool) -> bool:
         if get_world_size() == 1:
             return flag
-        flag = torch.tensor(float(flag))
-        all_reduce(flag, 'max')
-        return bool(flag)
+        flags = torch.tensor(float(flag))
+        all_reduce(flags, 'max')
+        return bool(flags)

@@ -1,11 +1,15 @@
-"""Every random draw of a training follows from its place in it.
+"""Seed every random draw from its position in training, so that resuming changes nothing.
 
-The crop and mask of an image depend on the seed of the run, the epoch and the image's position in it; not on the worker that
-draws them, on how many workers or ranks there are, or on what was drawn before. So a training that was interrupted anywhere
-goes on with the draws that it would have made.
+The crop and mask of an image depend on the seed of the run, the epoch and the position of the image
+in it. They do not depend on the worker that draws them, on the number of workers or ranks, or on
+what was drawn before. So a run that was interrupted anywhere resumes with the draws that it would
+have made.
 """
+
 import random
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,23 +17,25 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class KeyedIndex(int):
-    """An index of a data set that also says which draw of the training it is for: ``key``, a tuple of ints."""
+    """An index of a data set with the key of its draw, a tuple of ints, as ``key``."""
 
-    def __new__(cls, index, key):
-        draw = super().__new__(cls, index)
-        draw.key = key
-        return draw
+    key: tuple[int, ...]
 
-    def __getnewargs__(self):  # for workers
-        return int(self), self.key
+    def __new__(cls, index: int, key: tuple[int, ...]) -> 'KeyedIndex':
+        keyed = super().__new__(cls, index)
+        keyed.key = key
+        return keyed
+
+    def __getnewargs__(self) -> tuple[int, tuple[int, ...]]:  # type: ignore[override]
+        return int(self), self.key  # for workers
 
 
-def seed_all(key, gpus=True):
-    """Seeds Python's, numpy's and torch's generators.
+def seed_all(key: Sequence[int], gpus: bool = True) -> None:
+    """Seed the generators of Python, numpy and torch.
 
     Args:
-        key (tuple[int]): Not negative. Different keys give independent draws.
-        gpus (bool): Those of the GPUs too. Defaults to True.
+        key (Sequence[int]): Numbers, none negative. Different keys give independent draws.
+        gpus (bool): Whether to seed those of the GPUs too. Defaults to True.
     """
     python, numpy, pytorch = np.random.SeedSequence(key).generate_state(3).tolist()
     random.seed(python)
@@ -40,8 +46,12 @@ def seed_all(key, gpus=True):
 
 
 @contextmanager
-def seeded(key):
-    """Draws on the CPU inside follow from the key, those after it from what was before."""
+def seeded(key: Sequence[int]) -> Iterator[None]:
+    """Seed draws on the CPU inside, and restore the generators afterwards.
+
+    Args:
+        key (Sequence[int]): Numbers, none negative.
+    """
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_all(key, gpus=False)
     try:
@@ -53,75 +63,92 @@ def seeded(key):
 
 
 class SeededDataset(Dataset):
-    """A data set whose samples are drawn as a :class:`Draw` says; for everything else it is the one inside."""
+    """A data set whose samples are drawn as a :class:`KeyedIndex` says.
 
-    def __init__(self, dataset):
+    For everything else it stands for the data set inside.
+
+    Args:
+        dataset (Dataset): The data set.
+    """
+
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw):
-        with seeded(draw.key):
-            return self.dataset[int(draw)]
+    def __getitem__(self, index: KeyedIndex) -> Any:
+        with seeded(index.key):
+            return self.dataset[int(index)]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name == 'dataset' or name.startswith('__'):  # while it is unpickled
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
 
 class ResumableBatchSampler:
-    """The batches of another batch sampler from any of them on, with draws instead of indices.
+    """The batches of another batch sampler from any position on, with keys of their draws.
 
-    What comes before is counted, not loaded: a million indices a second.
+    What comes before is counted, a million indices a second, but not loaded.
 
     Args:
-        batch_sampler (Iterable[list[int]]): The other one; its ``sampler`` may have a ``seed``, an ``epoch`` and ``set_epoch``.
-        endless (bool): Begin again at the end, for training by iterations. Defaults to False.
-        rank (int): Of this process. Defaults to 0.
-        ranks (int): How many there are. Defaults to 1.
+        batch_sampler (Iterable[list[int]]): The other one; its ``sampler`` may have ``seed``,
+            ``epoch`` and ``set_epoch``.
+        endless (bool): Whether to begin again at the end, for training by iterations. Defaults to
+            False.
+        rank (int): Rank of this process. Defaults to 0.
+        ranks (int): Number of ranks. Defaults to 1.
     """
 
-    def __init__(self, batch_sampler, endless=False, rank=0, ranks=1):
-        self.batch_sampler, self.endless, self.rank, self.ranks = batch_sampler, endless, rank, ranks
-        self.skip, self.key = 0, (0, )
+    def __init__(
+        self, batch_sampler: Any, endless: bool = False, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.batch_sampler, self.endless = batch_sampler, endless
+        self.rank, self.ranks = rank, ranks
+        self.skip, self.key = 0, (0, 0, 0)
 
     @property
-    def sampler(self):
+    def sampler(self) -> Any:
+        """Sampler of the other one."""
         return self.batch_sampler.sampler
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
+        """Batch size of the other one."""
         return self.batch_sampler.batch_size
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batch_sampler)
 
-    def begin(self, seed, rollbacks, epoch, skip):
-        """Sets what the next iteration gives.
+    def begin(self, seed: int, rollbacks: int, epoch: int, skip: int) -> None:
+        """Set what the next iteration gives.
 
         Args:
-            seed (int): Of the run, the same on all ranks: order and draws follow from it.
-            rollbacks (int): How often the run was rolled back: other draws.
-            epoch (int): Of the training, 0 for one by iterations.
-            skip (int): Batches to leave out.
+            seed (int): Seed of the run, the same on all ranks; order and draws follow from it.
+            rollbacks (int): How often the run was rolled back, which changes the draws.
+            epoch (int): Epoch of the training; 0 for training by iterations.
+            skip (int): Number of batches to leave out.
         """
         self.key, self.skip = (seed, rollbacks, epoch), skip
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
         if self.endless and hasattr(self.sampler, 'skip'):
-            self.sampler.skip(0)  # mmengine's InfiniteSampler would go on where it is
+            self.sampler.skip(0)  # mmengine's InfiniteSampler would continue where it is
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[KeyedIndex]]:
         position = 0
         for number, batch in enumerate(self._batches()):
             if number >= self.skip:
-                # ranks take turns in the order of the images, so that the number of one does not depend on how many there are
-                yield [KeyedIndex(index, (*self.key, (position + i) * self.ranks + self.rank)) for i, index in enumerate(batch)]
+                # Ranks take turns in the order of the images, so the number of an image does not
+                # depend on how many ranks there are.
+                yield [
+                    KeyedIndex(index, (*self.key, (position + i) * self.ranks + self.rank))
+                    for i, index in enumerate(batch)
+                ]
             position += len(batch)
 
-    def _batches(self):
+    def _batches(self) -> Iterable[list[int]]:
         yield from self.batch_sampler
         epoch = 0
         while self.endless:
@@ -131,8 +158,17 @@ class ResumableBatchSampler:
             yield from self.batch_sampler
 
 
-def make_resumable(loader, endless=False, rank=0, ranks=1):
-    """The same data loader with numbered draws."""
+def make_resumable(
+    loader: DataLoader, endless: bool = False, rank: int = 0, ranks: int = 1
+) -> DataLoader:
+    """Make a data loader whose draws are keyed by their position; see the module.
+
+    Args:
+        loader (DataLoader): The data loader to take everything else from.
+        endless (bool): Whether to begin again at the end. Defaults to False.
+        rank (int): Rank of this process. Defaults to 0.
+        ranks (int): Number of ranks. Defaults to 1.
+    """
     return DataLoader(
         SeededDataset(loader.dataset),
         batch_sampler=ResumableBatchSampler(loader.batch_sampler, endless, rank, ranks),
@@ -143,4 +179,5 @@ def make_resumable(loader, endless=False, rank=0, ranks=1):
         worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context,
         prefetch_factor=loader.prefetch_factor,
-        persistent_workers=loader.persistent_workers)
+        persistent_workers=loader.persistent_workers,
+    )

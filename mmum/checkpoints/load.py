@@ -1,0 +1,136 @@
+"""Start a backbone from any checkpoint, and report what was loaded."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from mmengine.logging import print_log
+from mmengine.registry import WEIGHT_INITIALIZERS
+from torch import Tensor, nn
+
+from mmum.checkpoints.identify import identify
+from mmum.checkpoints.io import read_checkpoint, weights_of
+from mmum.checkpoints.swin_keys import BUFFERS
+from mmum.checkpoints.swin_sizes import TABLE, resize_table, window_of
+from mmum.errors import InputError, preview
+from mmum.models.embedding import resize_positions
+
+# Parameters that may be absent from a checkpoint of the same backbone.
+MAY_BE_NEW = re.compile(r'norm\d|pos_embed|secondary_token')
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class BackboneCheckpoint:
+    """Initialise a backbone: ``init_cfg=dict(type='BackboneCheckpoint', checkpoint=...)``.
+
+    Takes pre-training checkpoints of mmum (weights under ``backbone.``), bare backbones, the
+    authors' files, and for ``UMStockSwin`` public Swin weights in the names of mmpretrain, mmdet,
+    timm and Microsoft, of any window. Prints what was loaded, resized, new and unused.
+
+    Args:
+        checkpoint (str | None): The file; None starts from scratch and says so.
+
+    Raises:
+        InputError: If the file is no checkpoint, if nothing in it matches, or if shapes differ.
+    """
+
+    def __init__(self, checkpoint: str | None) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        name = type(module).__name__
+        if self.checkpoint is None:
+            print_log(
+                f'{name}: from scratch, no pre-trained checkpoint was given (pretrained=None)',
+                'current',
+            )
+            return
+        weights = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
+        report = load_backbone(module, weights, self.checkpoint)
+        print_log(f'{name}: from {self.checkpoint}\n{report}', 'current')
+
+
+def load_backbone(
+    module: nn.Module, weights: Mapping[str, Tensor], source: str = 'the checkpoint'
+) -> str:
+    """Load weights into a backbone and report on them.
+
+    Args:
+        module (nn.Module): The backbone.
+        weights (dict[str, Tensor]): Weights of a whole model (the backbone's under ``backbone.``),
+            of a bare backbone, or of a foreign file.
+        source (str): Named in errors. Defaults to 'the checkpoint'.
+
+    Returns:
+        str: What was loaded, resized, new (kept as initialised) and unused.
+
+    Raises:
+        InputError: If the weights are of another backbone or of another size.
+    """
+    name, identified = type(module).__name__, identify(weights, source)
+    own = dict(identified.backbone)
+    # Buffers depend on the sizes alone and are never compared.
+    target = {key: value for key, value in module.state_dict().items() if not BUFFERS.search(key)}
+    loaded = [key for key in target if key in own]
+    if not loaded:
+        raise InputError(
+            f'nothing in {source} matches {name}: it has {preview(list(own))}, wanted are '
+            f'{preview(list(target))}; give a checkpoint of this kind of backbone'
+        )
+    resized = _resize_positions(module, own, target)
+    wrong = [key for key in loaded if own[key].shape != target[key].shape]
+    if wrong:
+        key, more = wrong[0], f' (and {len(wrong) - 1} more)' if wrong[1:] else ''
+        raise InputError(
+            f'{source} is of another size than the {name} of the config: {key} is '
+            f'{tuple(own[key].shape)} in it and {tuple(target[key].shape)} here{more}; set arch '
+            '(and pos_mlp_dims) to those it was trained with'
+        )
+    missing = [key for key in target if key not in own and not MAY_BE_NEW.match(key)]
+    extra = [key for key in own if key not in target and key.startswith(('stages.', 'blocks.'))]
+    if missing or extra:
+        faults = [
+            f'{what} {preview(keys)}'
+            for what, keys in (('it lacks', missing), ('it also has', extra))
+            if keys
+        ]
+        raise InputError(
+            f'{source} is of another backbone than the {name} of the config: {"; ".join(faults)}; '
+            'set type and arch (depths) to those it was trained with'
+        )
+    module.load_state_dict({key: own[key] for key in loaded}, strict=False)
+    unused = [key for key in own if key not in target]
+    return report_text(
+        loaded=loaded,
+        resized=resized,
+        new=[key for key in target if key not in own],
+        unused=[*unused, *identified.others, *identified.dropped],
+    )
+
+
+def report_text(**lists: Sequence[str]) -> str:
+    """Write a load report: a line per kind, with its number and the first names."""
+    return '\n'.join(
+        f'  {kind}: {len(keys)}{f" ({preview(keys)})" if keys else ""}'
+        for kind, keys in lists.items()
+    )
+
+
+def _resize_positions(
+    module: nn.Module, own: dict[str, Tensor], target: Mapping[str, Tensor]
+) -> list[str]:
+    """Fit position embeddings and bias tables in place; return the names of those that changed."""
+    resized = []
+    for key in own.keys() & target.keys():
+        if len(own[key]) == len(target[key]):
+            continue
+        if key.endswith(TABLE):
+            own[key] = resize_table(own[key], int(window_of(target[key]) or 0))
+        elif key == 'pos_embed' and math.isqrt(len(own[key])) ** 2 == len(own[key]):
+            side = math.isqrt(len(own[key]))  # the embedding of a square grid
+            positions = resize_positions(own[key].float(), (side, side), module.grid)
+            own[key] = positions.flatten(0, 1)
+        else:
+            continue
+        resized.append(key)
+    return sorted(resized)

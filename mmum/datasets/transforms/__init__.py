@@ -1,0 +1,5 @@
+from .insta_boost import OpenCVInstaBoost
+from .loading import LoadCropResize, LoadImageStrict
+from .masks import RandomMask, UniformMask
+
+__all__ = ['LoadCropResize', 'LoadImageStrict', 'OpenCVInstaBoost', 'RandomMask', 'UniformMask']

@@ -1,0 +1,90 @@
+"""Prepare a config for running, in one order, for training and testing alike."""
+
+import os.path as osp
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmum.engine.config.replacements import replace_types, type_name
+from mmum.engine.config.variables import carry_from_file
+from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
+
+
+def prepare(cfg: Config) -> None:
+    """Prepare a config, in place, whoever wrote it and whichever launcher read it.
+
+    The order matters: variables first, because the steps after them read paths; types second,
+    because the steps after them look for the types that run. Preparing a config again changes
+    nothing.
+
+    Args:
+        cfg (Config): The config, after all options of the command line.
+
+    Raises:
+        InputError: If an option changes nothing, or if an entry cannot be.
+    """
+    carry_from_file(cfg)
+    set_work_dir(cfg)
+    replace_types(cfg)
+    fit_device(cfg)
+    list_bad_images(cfg)
+    if uses_deepspeed(cfg):
+        fit_deepspeed(cfg)
+
+
+def set_work_dir(cfg: Config) -> None:
+    """Put a run without a work directory into ``work_dirs/NAME``."""
+    if cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(cfg.filename or 'run'))[0]
+        cfg.work_dir = osp.join('work_dirs', name)
+
+
+def fit_device(cfg: Config) -> None:
+    """Fit loaders and ranks to the machine: without a GPU no pinned memory, and gloo.
+
+    mmengine would set the CUDA device of a rank, and give it to the distributed model, in any case.
+    So the process group is made here, and the wrapper is told that there is no device.
+    """
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name) and not cfg[name].get('num_workers'):
+            cfg[name].persistent_workers = False  # torch refuses them where there are none
+        if cfg.get(name) and not torch.cuda.is_available():
+            cfg[name].pin_memory = False
+    if torch.cuda.is_available():
+        return
+    if cfg.get('launcher') == 'pytorch':
+        if not torch.distributed.is_initialized():
+            torch.distributed.init_process_group('gloo')
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+    strategy = cfg.get('strategy')
+    if type_name(strategy) == 'ResumableFSDPStrategy':
+        strategy.model_wrapper.device_id = torch.device('cpu')
+        if strategy.get('state_dict_cfg') == 'full':
+            # "full" means to copy to the CPU: from there torch crashes
+            stay = dict(offload_to_cpu=False, rank0_only=False)
+            strategy.state_dict_cfg = dict(
+                state_dict_type='FULL_STATE_DICT',
+                state_dict_config=dict(type='FullStateDictConfig', **stay),
+                optim_state_dict_config=dict(type='FullOptimStateDictConfig', **stay),
+            )
+
+
+def list_bad_images(cfg: Config) -> None:
+    """Let pre-training replace unreadable images, and list them in the work directory."""
+    loader = cfg.get('train_dataloader')
+    dataset: Any = unwrap_dataset_cfg(loader.dataset) if loader else {}
+    if type_name(dataset) == 'UnlabelledImages' and 'bad_images' not in dataset:
+        dataset.bad_images = osp.join(cfg.work_dir, 'bad_images.txt')
+
+
+def unwrap_dataset_cfg(dataset: Any) -> Any:
+    """The config of the data set inside wrappers (RepeatDataset, MultiImageMixDataset ...)."""
+    while isinstance(dataset.get('dataset'), dict):
+        dataset = dataset.dataset
+    return dataset

@@ -1,0 +1,89 @@
+"""The one table of what runs instead of what a foreign config names.
+
+mmum's own configs name the classes that run. A config that does not know mmum names mmengine's, and
+every one of them is replaced by the class of mmum that adds fault tolerance to it, with one line in
+the log.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmum.errors import InputError
+
+REPLACEMENTS = {
+    'Runner': 'FaultTolerantRunner',
+    'FlexibleRunner': 'FaultTolerantFlexibleRunner',
+    'EpochBasedTrainLoop': 'ResumableEpochTrainLoop',
+    'IterBasedTrainLoop': 'ResumableIterTrainLoop',
+    'CheckpointHook': 'AtomicCheckpointHook',
+    'LocalVisBackend': 'FaultTolerantLocalVisBackend',
+    'FSDPStrategy': 'ResumableFSDPStrategy',
+    'DeepSpeedStrategy': 'ZeROStrategy',
+}
+# Key in default_hooks -> hook that every training has; None in a config leaves it out.
+HOOKS = dict(
+    checkpoint='AtomicCheckpointHook',
+    checkpoint_match='CheckpointMatchHook',
+    preemption='PreemptionHook',
+    non_finite_grad='NonFiniteGradHook',
+)
+
+
+def type_name(cfg: Any) -> str:
+    """Name of the class that a config dict names, as a string or as the class, without scope."""
+    kind = cfg.get('type') if isinstance(cfg, dict) else None
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+    return name.rpartition('.')[2]
+
+
+def replace_types(cfg: Config) -> None:
+    """Replace the types of a config, in place, and log every replacement.
+
+    Raises:
+        InputError: If visualisation backends are no list of dicts.
+    """
+    if cfg.setdefault('runner_type', 'Runner') in REPLACEMENTS:
+        cfg.runner_type = _log(cfg.runner_type)
+    for entry in _places(cfg):
+        if type_name(entry) in REPLACEMENTS:
+            entry['type'] = _log(type_name(entry))
+    hooks = cfg.setdefault('default_hooks', {})
+    present = {type_name(hook) for hook in [*hooks.values(), *(cfg.get('custom_hooks') or [])]}
+    for key, name in HOOKS.items():
+        if key in hooks and hooks[key] is None:
+            hooks.pop(key)  # left out on purpose
+            if key == 'checkpoint':  # which mmengine would add
+                hooks[key] = None
+        elif name not in present:
+            hooks[key] = dict(type=name)
+            print_log(f'default_hooks.{key}: {name} is added', 'current')
+
+
+def _log(name: str) -> str:
+    print_log(f'{name} is replaced by {REPLACEMENTS[name]}', 'current')
+    return REPLACEMENTS[name]
+
+
+def _places(cfg: Config) -> Iterator[Any]:
+    """The entries of a config in which types are replaced."""
+    loop = cfg.get('train_cfg')
+    if loop:
+        if 'type' not in loop:  # mmengine's short form
+            by_epoch = loop.pop('by_epoch', True)
+            loop['type'] = 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop'
+        yield loop
+    yield cfg.get('strategy')
+    hooks = cfg.setdefault('default_hooks', {})
+    hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default
+    yield from hooks.values()
+    yield from cfg.get('custom_hooks') or []
+    backends = (cfg.get('visualizer') or {}).get('vis_backends') or []
+    if not isinstance(backends, (list, tuple)) or not all(isinstance(b, dict) for b in backends):
+        raise InputError(
+            f'visualizer.vis_backends={backends} should be a list of dicts, for '
+            "example [dict(type='LocalVisBackend')]"
+        )
+    yield from backends

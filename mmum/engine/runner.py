@@ -1,0 +1,103 @@
+"""Runners that survive faults, under any launcher.
+
+``runner_type='FaultTolerantRunner'`` in a config is all that it takes: mmdet's, mmpretrain's and
+mmseg's own ``tools/train.py``, and ``RUNNERS.build(cfg)``, build the runner that a config names.
+"""
+
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
+
+from mmum.engine.config.prepare import prepare
+from mmum.engine.config.replacements import REPLACEMENTS
+from mmum.engine.preflight import preflight
+from mmum.engine.reliability.resume import WorkDirLock, find_latest_checkpoint, register_safe_loader
+from mmum.errors import InputError
+
+
+class FaultTolerance:
+    """What both runners add to mmengine's.
+
+    Atomic checkpoints, exact resume, signals, roll-back of non-finite steps, replacement of
+    unreadable images, safe reading of checkpoints, one job per work directory, and checks of all
+    files before hours are spent: see docs/reliability.md.
+    """
+
+    testing = False
+    cfg: Config
+    work_dir: str
+    _has_loaded: bool
+    _load_from: str | None
+    _resume: Any
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> Any:
+        """Prepare a config and build a runner from it.
+
+        Raises:
+            InputError: If the config sets an argument that does not exist, or if an entry cannot
+                be.
+        """
+        register_safe_loader()
+        prepare(cfg)
+        try:
+            return super().from_cfg(cfg)
+        except TypeError as error:
+            if 'unexpected keyword argument' not in str(error):
+                raise
+            reason = str(error).splitlines()[-1]
+            raise InputError(
+                f'the config sets what is not there: {reason}; look for a misspelt key'
+            ) from error
+
+    def train(self) -> Any:
+        """Check the files that the config names, lock the work directory, and train."""
+        lock = WorkDirLock(self.work_dir) if is_main_process() else None
+        preflight(self.cfg, ('train', 'val'))
+        try:
+            return super().train()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def test(self) -> Any:
+        """Check the files that the config names, and test."""
+        self.testing = True
+        preflight(self.cfg, ('test',))
+        return super().test()
+
+    def load_or_resume(self) -> None:
+        """Load or resume a checkpoint; of several, the latest that is undamaged."""
+        if not self._has_loaded and self._resume is True and self._load_from is None:
+            self._load_from = find_latest_checkpoint(self.work_dir)
+            self._resume = self._load_from is not None
+        super().load_or_resume()
+
+
+@RUNNERS.register_module()
+class FaultTolerantRunner(FaultTolerance, Runner):
+    """mmengine's ``Runner`` with :class:`FaultTolerance`."""
+
+
+@RUNNERS.register_module()
+class FaultTolerantFlexibleRunner(FaultTolerance, FlexibleRunner):
+    """mmengine's ``FlexibleRunner``, for strategies such as FSDP, with :class:`FaultTolerance`."""
+
+
+def build_runner(cfg: Config) -> Any:
+    """Build the runner that a config names, or :class:`FaultTolerantRunner`.
+
+    Args:
+        cfg (Config): The config.
+
+    Returns:
+        Runner: The runner with its model.
+
+    Raises:
+        InputError: If the config cannot be.
+    """
+    name = cfg.get('runner_type', 'Runner')
+    return RUNNERS.get(REPLACEMENTS.get(name, name)).from_cfg(cfg)
