@@ -1,14 +1,27 @@
-# make demo: install, then the whole road on a small scale (10 minutes after installing).
-# make test: install, then all tests.
+# make demo:      install, then everything on a small scale (10 minutes after installing).
+# make test:      install, then lint and all tests (about 15 minutes on 2 cores).
+# make test-fast: install, then the tests that train nothing and start no processes (2 minutes).
+# make lint:      install, then format, lint, spelling and types.
 PYTHON ?= python3
 export PYTHON
+# One thread per process: two that share cores wait for each other at every barrier.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test install
+.PHONY: install demo lint test-fast test
 install:
 	@bash tools/install.sh
 
 demo: install
 	.venv/bin/python tools/demo.py
 
-test: install
-	.venv/bin/python -m pytest
+lint: install
+	.venv/bin/ruff format --check --diff .
+	.venv/bin/ruff check .
+	.venv/bin/codespell
+	.venv/bin/mypy
+
+test-fast: install
+	$(PYTEST) -m "not slow"
+
+test: lint
+	$(PYTEST)

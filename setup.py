@@ -29,5 +29,6 @@ setup(
         'mini': ['scikit-image', 'scikit-learn'],
         # um_mae_swin_l_deepspeed.py; mmengine 0.10 does not know 0.19
         'deepspeed': ['deepspeed<0.19'],
-        'test': ['pytest', 'scikit-image', 'scikit-learn', 'timm'],
+        'test': ['pytest', 'pytest-xdist', 'scikit-image', 'scikit-learn', 'timm'],
+        'lint': ['codespell', 'mypy', 'ruff'],
     })

@@ -1,4 +1,6 @@
-"""What every backbone of mmum promises: one class, dense and compact. Inherit and set the attributes."""
+"""What every backbone of mmum promises: one class, dense and compact. Inherit and set the
+attributes."""
+
 import inspect
 
 import pytest
@@ -7,11 +9,13 @@ from mmengine.registry import MODELS, DefaultScope
 
 from mmum.errors import InputError
 from mmum.masking import REMOVED, SECONDARY, gather_units, scatter_units
-from tests.conftest import mask_maps
+from tests.helpers import mask_maps
 
 
 class BackboneContract:
-    """Subclasses set ``config`` (a small backbone), ``stages`` and ``sizes`` (image sizes that can be masked)."""
+    """Subclasses set ``config`` (a small backbone), ``stages`` and ``sizes`` (image sizes that can
+    be masked)."""
+
     config = None
     sizes = [(128, 128), (64, 192)]
     # names of what ``frozen_stages=2`` freezes
@@ -26,6 +30,7 @@ class BackboneContract:
     def test_both_scopes_find_it(self, scope):
         from mmdet.registry import MODELS as DETECTORS
         from mmpretrain.registry import MODELS as CLASSIFIERS
+
         registry = dict(mmpretrain=CLASSIFIERS, mmdet=DETECTORS)[scope]
         with DefaultScope.overwrite_default_scope(scope):
             assert type(registry.build(self.config)).__name__ == self.config['type']
@@ -34,10 +39,16 @@ class BackboneContract:
         model = self.build(out_indices=(0, 1, 2, 3))
         for size in self.sizes:
             images = torch.randn(2, 3, *size)
-            dense, compact = model(images), model(images, mask_maps(2, (size[0] // 16, size[1] // 16)))
+            dense, compact = (
+                model(images),
+                model(images, mask_maps(2, (size[0] // 16, size[1] // 16))),
+            )
             for i, (a, b) in enumerate(zip(dense, compact)):
                 assert a.shape[2:] == (size[0] // 4 // 2**i, size[1] // 4 // 2**i)
-                assert b.shape[:2] == a.shape[:2] and b.shape[2:] == (a.shape[2] // 2, a.shape[3] // 2)
+                assert b.shape[:2] == a.shape[:2] and b.shape[2:] == (
+                    a.shape[2] // 2,
+                    a.shape[3] // 2,
+                )
 
     @pytest.mark.parametrize('channels', [1, 2, 5])
     def test_any_number_of_channels(self, channels):
@@ -63,7 +74,8 @@ class BackboneContract:
         assert torch.equal(none, model(images, mask.where(mask != SECONDARY, 0))[-1])
 
     def test_where_a_unit_came_from_matters(self):
-        """The same compact pixels, sampled at other places, give other features: positions are true ones."""
+        """The same compact pixels, sampled at other places, give other features: positions are true
+        ones."""
         model = self.build()
         one, other = mask_maps(2, (8, 8), secondary_ratio=0)[:, None]
         images = torch.randn(1, 3, 128, 128)
@@ -76,7 +88,9 @@ class BackboneContract:
         model = self.build()
         images, mask = torch.randn(3, 3, 128, 128), mask_maps(3, (8, 8)) if masked else None
         together = model(images, mask)[-1]
-        alone = torch.cat([model(images[i:i + 1], mask[i:i + 1] if masked else None)[-1] for i in range(3)])
+        alone = torch.cat(
+            [model(images[i : i + 1], mask[i : i + 1] if masked else None)[-1] for i in range(3)]
+        )
         assert torch.allclose(together, alone, atol=1e-5)
 
     @pytest.mark.parametrize('masked', [False, True])
@@ -89,7 +103,9 @@ class BackboneContract:
     def test_every_parameter_has_a_gradient(self, masked):
         """DDP stops at parameters without one."""
         model = self.build().train()
-        model(torch.randn(1, 3, 64, 64), mask_maps(1, (4, 4)) if masked else None)[-1].square().sum().backward()
+        model(torch.randn(1, 3, 64, 64), mask_maps(1, (4, 4)) if masked else None)[
+            -1
+        ].square().sum().backward()
         assert not [name for name, p in model.named_parameters() if p.grad is None]
 
     @pytest.mark.parametrize('masked', [False, True])
@@ -107,7 +123,7 @@ class BackboneContract:
         """For deployment: torch.export sees through what the training does to save memory."""
         model, images = self.build().eval(), torch.randn(1, 3, 64, 64)
         with torch.no_grad():
-            exported = torch.export.export(model, (images, )).module()
+            exported = torch.export.export(model, (images,)).module()
             for a, b in zip(model(images), exported(images)):
                 assert torch.allclose(a, b, atol=1e-5)
 
@@ -115,8 +131,9 @@ class BackboneContract:
         model = self.build(frozen_stages=2).train()
         model(torch.randn(1, 3, 64, 64))[-1].square().sum().backward()
         frozen = {name for name, p in model.named_parameters() if p.grad is None}
-        assert frozen == {name for name, _ in model.named_parameters()
-                          if name.startswith(self.first_stages)}
+        assert frozen == {
+            name for name, _ in model.named_parameters() if name.startswith(self.first_stages)
+        }
 
     @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
     def test_autocast_stays_close(self, dtype):
@@ -137,7 +154,9 @@ class BackboneContract:
         hidden = mask.bool()[:, None].repeat_interleave(16, 2).repeat_interleave(16, 3)
         features = model(images, mask)[-1]
         assert features.shape == model(images)[-1].shape
-        assert torch.equal(features, model(torch.where(hidden, torch.randn_like(images), images), mask)[-1])
+        assert torch.equal(
+            features, model(torch.where(hidden, torch.randn_like(images), images), mask)[-1]
+        )
         assert torch.equal(model(images, torch.zeros_like(mask))[-1], model(images)[-1])
         assert not torch.allclose(features, model(images)[-1])
 

@@ -1,4 +1,5 @@
 """What goes wrong, on request: for configs of tests."""
+
 import signal
 import time
 
@@ -11,8 +12,8 @@ from mmengine.registry import HOOKS, TRANSFORMS
 
 @HOOKS.register_module()
 class FaultHook(Hook):
-    """After an iteration (counted from 1), on one rank: raises, kills this process, or sends it and its workers a signal, as
-    slurm and torchrun do."""
+    """After an iteration (counted from 1), on one rank: raises, kills this process, or sends it and
+    its workers a signal, as slurm and torchrun do."""
 
     def __init__(self, at, fault, rank=0):
         self.at, self.fault, self.rank = at, fault, rank

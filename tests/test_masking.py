@@ -1,4 +1,5 @@
 """Properties of uniform masking."""
+
 import numpy as np
 import pytest
 import torch
@@ -21,13 +22,13 @@ from mmum.masking import (
     unit_images,
     unit_patches,
 )
-from tests.conftest import mask_maps
+from tests.helpers import mask_maps
 
 GRIDS = [(16, 16), (4, 12), (20, 8)]
 
 
 @pytest.mark.parametrize('grid', GRIDS)
-@pytest.mark.parametrize('ratio', [0., 0.25, 0.6, 1.])
+@pytest.mark.parametrize('ratio', [0.0, 0.25, 0.6, 1.0])
 def test_partition_of_every_cell_and_exact_counts(grid, ratio):
     mask = mask_maps(5, grid, ratio)
     cells = mask.view(5, grid[0] // 2, 2, grid[1] // 2, 2)
@@ -40,7 +41,8 @@ def test_partition_of_every_cell_and_exact_counts(grid, ratio):
 
 def test_sampling_is_uniform():
     masks = np.stack([sample_mask_map((4, 4)) for _ in range(4000)])
-    # each unit: sampled with 1/4, secondary with 1/16 (binomial standard deviations 0.0068 and 0.0038)
+    # each unit: sampled with 1/4, secondary with 1/16 (binomial standard deviations 0.0068 and
+    # 0.0038)
     assert np.abs((masks != REMOVED).mean(0) - 1 / 4).max() < 0.03
     assert np.abs((masks == SECONDARY).mean(0) - 1 / 16).max() < 0.02
 
@@ -61,7 +63,9 @@ def test_sampled_and_removed_are_all_units(grid):
     assert (removed.diff() > 0).all()
     # in cell order: the cell of each sampled unit counts up
     row, column = sampled // grid[1], sampled % grid[1]
-    assert torch.equal(row // 2 * (grid[1] // 2) + column // 2, torch.arange(sampled.shape[1]).expand(3, -1))
+    assert torch.equal(
+        row // 2 * (grid[1] // 2) + column // 2, torch.arange(sampled.shape[1]).expand(3, -1)
+    )
 
 
 @pytest.mark.parametrize('grid', GRIDS)
@@ -71,7 +75,9 @@ def test_gather_takes_the_sampled_units(grid, channels):
     images = torch.randn(2, channels, grid[0] * 16, grid[1] * 16)
     compact = gather_units(images, mask)
     assert compact.shape == (2, channels, grid[0] * 8, grid[1] * 8)
-    units = unit_patches(images).gather(1, sampled_units(mask)[..., None].expand(-1, -1, 256 * channels))
+    units = unit_patches(images).gather(
+        1, sampled_units(mask)[..., None].expand(-1, -1, 256 * channels)
+    )
     assert torch.equal(unit_patches(compact), units)
 
 
@@ -89,14 +95,18 @@ def test_round_trips(grid):
 
 def test_unit_pixels_are_ordered_row_column_channel():
     images = torch.arange(2 * 3 * 64 * 64).view(2, 3, 64, 64)
-    assert torch.equal(unit_patches(images)[1, 5], images[1, :, 16:32, 16:32].permute(1, 2, 0).flatten())
+    assert torch.equal(
+        unit_patches(images)[1, 5], images[1, :, 16:32, 16:32].permute(1, 2, 0).flatten()
+    )
 
 
 @pytest.mark.parametrize('grid', GRIDS)
 def test_positions_are_where_patches_were(grid):
     mask = mask_maps(2, grid)
     height, width = grid[0] * 4, grid[1] * 4
-    where = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')).float()
+    where = torch.stack(
+        torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    ).float()
     expected = gather_units(where.expand(2, -1, -1, -1), mask)
     positions = patch_positions(mask, 4)
     assert torch.equal(positions, expected)
@@ -108,7 +118,9 @@ def test_positions_are_where_patches_were(grid):
 
 def test_secondary_patches():
     mask = mask_maps(2, (8, 8))
-    expected = gather_units((mask == SECONDARY)[:, None].float().repeat_interleave(4, 2).repeat_interleave(4, 3), mask)
+    expected = gather_units(
+        (mask == SECONDARY)[:, None].float().repeat_interleave(4, 2).repeat_interleave(4, 3), mask
+    )
     assert torch.equal(secondary_patches(mask, 4), expected[:, 0].bool())
 
 

@@ -1,9 +1,10 @@
 """Pictures of the documentation are those that the code draws."""
+
 import cv2
 import numpy as np
 
 from mmum.visualization import method_picture
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def test_the_picture_of_the_method_is_current():

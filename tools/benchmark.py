@@ -1,94 +1,191 @@
-"""Measures speed and memory, and writes what it finds as JSON and as a Markdown table beside it.
+"""Measure speed and memory, and write the findings as JSON with a Markdown table beside it.
 
-    python tools/benchmark.py compare --size T --batch 8 --dtype float32       # methods against each other, in one run
-    python tools/benchmark.py profile --methods um_mae simmim                  # where the time of a step goes
-    python tools/benchmark.py data                                             # the input pipeline alone
-    python tools/benchmark.py scaling --ranks 1 2                              # the same global batch on more ranks
-    python tools/benchmark.py detectors                                        # parameters, FLOPs, memory of detectors
-    python tools/benchmark.py publish                                          # docs/results/*.md into docs/*.md
-    python tools/benchmark.py predict --model FILE.json --ranks 1 8 64         # hours and memory of a run, worked out
+Training methods against each other, the kinds of work in a step, the input pipeline, several
+ranks, detectors, and the hours and memory of a long run:
+
+    python tools/benchmark.py compare --size T --batch 8 --dtype float32
+    python tools/benchmark.py profile --methods um_mae simmim
+    python tools/benchmark.py data
+    python tools/benchmark.py scaling --ranks 1 2
+    python tools/benchmark.py detectors
+    python tools/benchmark.py predict --model FILE.json --ranks 1 8 64
+
+Tables of docs/results/ into the pages that show them:
+
+    python tools/benchmark.py publish
 """
-import json
-import re
+
 from pathlib import Path
 
-from benchmarks import compare, data, detectors, predict, profile, scaling
-from benchmarks.report import check_out, provenance, write_result
-from benchmarks.stages import CONFIGS
+from benchmarks import CONFIGS, ROOT, compare, data, detectors, predict, profile, scaling
+from benchmarks.report import check_out, provenance, publish, write_result
+
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
-from mmum.files import ROOT
 
 
 def parse_args():
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    one = commands.add_parser('compare', help='pre-training methods on equal terms')
-    one.add_argument('--repeats', type=int, default=7, help='interleaved repeats (default: 7)')
-    one.add_argument('--steps', type=int, default=2, help='steps of a method in a repeat, the fastest counts (default: 2)')
-    one.add_argument('--memory', type=float, default=80, metavar='GB', help='work out the largest batch for it (default: 80)')
-    six = commands.add_parser('profile', help="where the time of a method's step goes, and the next ceiling")
-    six.add_argument('--steps', type=int, default=3, help='steps to profile (default: 3)')
-    for command in (one, six):
-        command.add_argument('--methods', nargs='+', choices=list(compare.METHODS), default=list(compare.METHODS))
-        command.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
-        command.add_argument('--batch', type=int, default=8, help='images a step (default: 8)')
-        command.add_argument('--image-size', type=int, default=256, help='their side in pixels (default: 256)')
-        command.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'], default='float32',
-                             help='(default: float32)')
-    two = commands.add_parser('data', help='images/s of the input pipeline by worker, from a folder of JPEGs it writes')
-    two.add_argument('--images', type=int, default=200, help='images of each size (default: 200)')
-    two.add_argument('--repeats', type=int, default=5, help='interleaved repeats (default: 5)')
-    two.add_argument('--workers', type=int, nargs='+', default=[1, 2], help='data-loading workers to try (default: 1 2)')
-    two.add_argument('--model', metavar='FILE.json', help='a result of compare: says whether model or data is the bottleneck')
-    three = commands.add_parser('scaling', help='steps with more ranks, efficiency and memory')
-    three.add_argument('--ranks', type=int, nargs='+', default=[1, 2], help='numbers of ranks (default: 1 2)')
-    three.add_argument('--strategies', nargs='+', choices=list(scaling.STRATEGIES), default=list(scaling.STRATEGIES))
-    three.add_argument('--batch', type=int, default=8, help='global batch (default: 8)')
-    three.add_argument('--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)')
-    three.add_argument('--steps', type=int, default=5, help='steps to time (default: 5)')
-    four = commands.add_parser('predict', help='hours and memory of a long run, worked out from the counts of compare')
-    four.add_argument('--model', metavar='FILE.json', required=True, help='a result of compare')
-    four.add_argument('--ranks', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='numbers of GPUs')
-    four.add_argument('--images', type=int, default=1281167, help="images of an epoch (default: ImageNet-1K's 1281167)")
-    four.add_argument('--epochs', type=int, default=800, help='(default: 800)')
-    four.add_argument('--memory', type=float, default=80, metavar='GB', help='of one GPU (default: 80)')
-    four.add_argument('--teraflops', type=float, help='what one GPU sustains (default: what compare measured)')
-    four.add_argument('--efficiency', type=float, default=0.9, help='of a rank among many (default: 0.9)')
-    five = commands.add_parser('detectors', help='parameters, FLOPs and memory of detectors at full size')
-    five.add_argument('--configs', nargs='+', default=[], metavar='CONFIG', help='(default: all on COCO)')
-    five.add_argument('--height', type=int, default=800, help='of the image in pixels (default: 800)')
-    five.add_argument('--width', type=int, default=1280, help='of the image in pixels (default: 1280)')
-    five.add_argument('--pretrained', metavar='CHECKPOINT', help='what the backbones start from (default: random weights)')
-    five.add_argument('--inference', action='store_true', help='make one whole inference of 800x1333 px too')
-    for command in (one, two, three, four, five, six):
-        command.add_argument('--out', metavar='FILE.json', help='result file (default: work_dirs/benchmark/COMMAND.json)')
-    commands.add_parser('publish', help='run nothing: put the tables of docs/results/ into docs/*.md')
+    compare_parser = commands.add_parser('compare', help='pre-training methods on equal terms')
+    compare_parser.add_argument(
+        '--repeats', type=int, default=7, help='interleaved repeats (default: 7)'
+    )
+    compare_parser.add_argument(
+        '--steps',
+        type=int,
+        default=2,
+        help='steps of a method in a repeat, the fastest counts (default: 2)',
+    )
+    compare_parser.add_argument(
+        '--memory',
+        type=float,
+        default=80,
+        metavar='GB',
+        help='work out the largest batch for it (default: 80)',
+    )
+    profile_parser = commands.add_parser(
+        'profile', help="where the time of a method's step goes, and the next ceiling"
+    )
+    profile_parser.add_argument(
+        '--steps', type=int, default=3, help='steps to profile (default: 3)'
+    )
+    for command in (compare_parser, profile_parser):
+        command.add_argument(
+            '--methods', nargs='+', choices=list(compare.METHODS), default=list(compare.METHODS)
+        )
+        command.add_argument(
+            '--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)'
+        )
+        command.add_argument('--batch', type=int, default=8, help='images per step (default: 8)')
+        command.add_argument(
+            '--image-size', type=int, default=256, help='their side in pixels (default: 256)'
+        )
+        command.add_argument(
+            '--dtype',
+            choices=['float32', 'bfloat16', 'float16'],
+            default='float32',
+            help='(default: float32)',
+        )
+    data_parser = commands.add_parser(
+        'data', help='images/s of the input pipeline by worker, from a folder of JPEGs it writes'
+    )
+    data_parser.add_argument(
+        '--images', type=int, default=200, help='images of each size (default: 200)'
+    )
+    data_parser.add_argument(
+        '--repeats', type=int, default=5, help='interleaved repeats (default: 5)'
+    )
+    data_parser.add_argument(
+        '--workers',
+        type=int,
+        nargs='+',
+        default=[1, 2],
+        help='data-loading workers to try (default: 1 2)',
+    )
+    data_parser.add_argument(
+        '--model',
+        metavar='FILE.json',
+        help='a result of compare: says whether model or data is the bottleneck',
+    )
+    scaling_parser = commands.add_parser(
+        'scaling', help='steps with more ranks, efficiency and memory'
+    )
+    scaling_parser.add_argument(
+        '--ranks', type=int, nargs='+', default=[1, 2], help='numbers of ranks (default: 1 2)'
+    )
+    scaling_parser.add_argument(
+        '--strategies',
+        nargs='+',
+        choices=list(scaling.STRATEGIES),
+        default=list(scaling.STRATEGIES),
+    )
+    scaling_parser.add_argument('--batch', type=int, default=8, help='global batch (default: 8)')
+    scaling_parser.add_argument(
+        '--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)'
+    )
+    scaling_parser.add_argument('--steps', type=int, default=5, help='steps to time (default: 5)')
+    predict_parser = commands.add_parser(
+        'predict', help='hours and memory of a long run, worked out from the counts of compare'
+    )
+    predict_parser.add_argument(
+        '--model', metavar='FILE.json', required=True, help='a result of compare'
+    )
+    predict_parser.add_argument(
+        '--ranks', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64], help='numbers of GPUs'
+    )
+    predict_parser.add_argument(
+        '--images',
+        type=int,
+        default=1281167,
+        help="images of an epoch (default: ImageNet-1K's 1281167)",
+    )
+    predict_parser.add_argument('--epochs', type=int, default=800, help='(default: 800)')
+    predict_parser.add_argument(
+        '--memory', type=float, default=80, metavar='GB', help='of one GPU (default: 80)'
+    )
+    predict_parser.add_argument(
+        '--teraflops', type=float, help='what one GPU sustains (default: what compare measured)'
+    )
+    predict_parser.add_argument(
+        '--efficiency', type=float, default=0.9, help='of a rank among many (default: 0.9)'
+    )
+    detectors_parser = commands.add_parser(
+        'detectors', help='parameters, FLOPs and memory of detectors at full size'
+    )
+    detectors_parser.add_argument(
+        '--configs', nargs='+', default=[], metavar='CONFIG', help='(default: all on COCO)'
+    )
+    detectors_parser.add_argument(
+        '--height', type=int, default=800, help='of the image in pixels (default: 800)'
+    )
+    detectors_parser.add_argument(
+        '--width', type=int, default=1280, help='of the image in pixels (default: 1280)'
+    )
+    detectors_parser.add_argument(
+        '--pretrained',
+        metavar='CHECKPOINT',
+        help='what the backbones start from (default: random weights)',
+    )
+    detectors_parser.add_argument(
+        '--inference', action='store_true', help='make one whole inference of 800x1333 px too'
+    )
+    for command in (
+        compare_parser,
+        data_parser,
+        scaling_parser,
+        predict_parser,
+        detectors_parser,
+        profile_parser,
+    ):
+        command.add_argument(
+            '--out',
+            metavar='FILE.json',
+            help='result file (default: work_dirs/benchmark/COMMAND.json)',
+        )
+    commands.add_parser(
+        'publish', help='run nothing: put the tables of docs/results/ into docs/*.md'
+    )
     return parser.parse_args()
 
 
-def publish():
-    """Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` by ``docs/results/NAME.md``, and the line on size
-    and memory in the headers of detectors."""
-    docs = ROOT / 'docs'
-
-    def replace(match):
-        return f'<!-- {match[1]} -->\n{(docs / "results" / f"{match[1]}.md").read_text()}<!-- end -->'
-
-    for page in (docs / 'scaling.md', docs / 'reliability.md', docs / 'detectors.md', docs / 'results.md'):
-        page.write_text(re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, page.read_text(), flags=re.S))
-        print(f'{page}: written')
-    counts = json.loads((docs / 'results' / 'detectors.json').read_text())
-    for path in sorted((CONFIGS / 'detection').glob('*_coco*.py')):
-        if detectors.model_of(path.stem) in counts['detectors']:
-            line = detectors.header_line(path.stem, counts)
-            path.write_text(re.sub(r'^# (Parameters, GFLOPs|[\d.]+ M parameters).*$', line, path.read_text(), flags=re.M))
+def publish_all() -> None:
+    """Put all tables of docs/results/ into the pages that show them."""
+    results = ROOT / 'docs' / 'results'
+    pages = [
+        ROOT / 'README.md',
+        *sorted((ROOT / 'docs').glob('*.md')),
+        CONFIGS / 'detection' / 'README.md',
+    ]
+    for page in pages:
+        if publish(page, results):
+            print(f'{page.relative_to(ROOT)}: written')
 
 
 def main():
     args = parse_args()
     if args.command == 'publish':
-        return publish()
+        return publish_all()
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and not isinstance(number, bool) and number <= 0:
@@ -100,24 +197,47 @@ def main():
         print(line, flush=True)
 
     if args.command == 'compare':
-        found = compare.compare(args.methods, args.size, args.batch, args.image_size, args.dtype, args.repeats, args.steps,
-                                args.memory, report)
+        found = compare.compare(
+            args.methods,
+            args.size,
+            args.batch,
+            args.image_size,
+            args.dtype,
+            args.repeats,
+            args.steps,
+            args.memory,
+            report,
+        )
         make_table = compare.table
     elif args.command == 'profile':
-        found = profile.measure(args.methods, args.size, args.batch, args.image_size, args.dtype, args.steps, report)
+        found = profile.measure(
+            args.methods, args.size, args.batch, args.image_size, args.dtype, args.steps, report
+        )
         make_table = profile.table
     elif args.command == 'data':
         found = data.measure(args.images, args.repeats, args.workers, args.model, report)
         make_table = data.table
     elif args.command == 'predict':
-        found = predict.predict(args.model, args.ranks, args.images, args.epochs, args.memory, args.teraflops, args.efficiency)
+        found = predict.predict(
+            args.model,
+            args.ranks,
+            args.images,
+            args.epochs,
+            args.memory,
+            args.teraflops,
+            args.efficiency,
+        )
         make_table = predict.table
     elif args.command == 'detectors':
         paths = [Path(path) for path in args.configs] or detectors.configs()
-        found = detectors.measure(paths, (args.height, args.width), report, args.pretrained, args.inference)
+        found = detectors.measure(
+            paths, (args.height, args.width), report, args.pretrained, args.inference
+        )
         make_table = detectors.table
     else:
-        found = scaling.measure(args.ranks, args.strategies, args.size, args.batch, args.steps, report)
+        found = scaling.measure(
+            args.ranks, args.strategies, args.size, args.batch, args.steps, report
+        )
         make_table = scaling.table
     result = dict(provenance=provenance(), **found)
     table = make_table(result)

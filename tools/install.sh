@@ -35,12 +35,16 @@ $python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; "$PYTHON" -m venv .v
 pip_install --upgrade pip
 pip_install torch numpy 'setuptools<81' wheel ninja psutil
 say "2/4 mmcv: its operators are compiled from source, 5 to 15 minutes on 2 cores (skipped if it was built before)"
-$python -c 'import mmcv.ops' >/dev/null 2>&1 ||
-    MMCV_WITH_OPS=1 CFLAGS="${CFLAGS:--g0 -O1}" pip_install --no-build-isolation onedl-mmcv
+has_operators() { $python -c 'import mmcv.ops' >/dev/null 2>&1; }
+export CFLAGS="${CFLAGS:--g0 -O1}"
+has_operators || pip_install --no-build-isolation onedl-mmcv
+# pip may have cached a build without operators, and would hand it out for ever
+has_operators || pip_install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv
+has_operators || fail "mmcv was built without its operators: is torch installed in .venv? remove .venv and run make again"
 say '3/4 mmengine, mmdet, mmpretrain and the rest'
 pip_install torchvision onedl-mmengine onedl-mmdetection onedl-mmpretrain
 say '4/4 mmum'
-pip_install --no-build-isolation -e '.[onedl,mini,test]'
+pip_install --no-build-isolation -e '.[onedl,mini,test,lint]'
 $python -c 'import mmum' >/dev/null
 rm -f .venv/installed-*
 touch "$stamp"

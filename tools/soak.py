@@ -1,32 +1,51 @@
-"""Trains among faults - processes killed, SIGTERM, a full disk, damaged images - and compares every loss with the same training
-in peace. Exit code 0 only if they are equal.
+"""Train among faults, and compare every loss with the same training in peace.
+
+The faults are processes killed, SIGTERM, a full disk and damaged images. The exit code is 0 only if
+all losses are equal.
 
     python tools/soak.py --minutes 60
 """
+
 import sys
 
 from benchmarks.report import caption_of, check_out, provenance, write_result
-from mmum.cli.command import argument_parser, run_command
 from benchmarks.soak import Soak
+
+from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 
 
 def parse_args():
     parser = argument_parser(__doc__)
-    parser.add_argument('--minutes', type=float, default=60, help='in all, a third of it in peace (default: 60)')
-    parser.add_argument('--work-dir', default='work_dirs/soak', help='for data, trainings and logs (default: work_dirs/soak)')
-    parser.add_argument('--seed', type=int, default=0, help='of moments and kinds of faults (default: 0)')
-    parser.add_argument('--out', metavar='FILE.json', help='result file (default: WORK_DIR/result.json)')
+    parser.add_argument(
+        '--minutes', type=float, default=60, help='in all, a third of it in peace (default: 60)'
+    )
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/soak',
+        help='for data, trainings and logs (default: work_dirs/soak)',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of moments and kinds of faults (default: 0)'
+    )
+    parser.add_argument(
+        '--out', metavar='FILE.json', help='result file (default: WORK_DIR/result.json)'
+    )
     return parser.parse_args()
 
 
 def table(result):
     """The result as Markdown."""
+    outcome = 'all equal'
+    if not result['equal']:
+        outcome = f'different, first {result["different"][:3]}'
     faults = ', '.join(f'{number} x {kind}' for kind, number in result['faults'].items())
-    return (f'{caption_of(result)} {result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. '
-            f'{result["steps_in_peace"]} steps in peace; {result["steps_compared"]} of them compared, '
-            f'up to step {result["last_step_compared"]}: '
-            f'{"all equal" if result["equal"] else "different, first " + str(result["different"][:3])}.\n')
+    return (
+        f'{caption_of(result)} {result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. '
+        f'{result["steps_in_peace"]} steps in peace; {result["steps_compared"]} of them compared, '
+        f'up to step {result["last_step_compared"]}: '
+        f'{outcome}.\n'
+    )
 
 
 def main():

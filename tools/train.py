@@ -1,6 +1,8 @@
 """Train what a config describes: a pre-training, a classifier or a detector.
 
-python tools/train.py configs/selfsup/um_mae_swin_t.py --amp --cfg-options data_root=FOLDER
+For example:
+
+    python tools/train.py configs/selfsup/um_mae_swin_t.py --amp --cfg-options data_root=FOLDER
 """
 
 import argparse

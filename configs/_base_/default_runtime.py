@@ -22,7 +22,8 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),  # gloo where there is no GPU
 )
 visualizer = dict(
-    type='UniversalVisualizer', vis_backends=[dict(type='FaultTolerantLocalVisBackend')])
+    type='UniversalVisualizer', vis_backends=[dict(type='FaultTolerantLocalVisBackend')]
+)
 log_processor = dict(window_size=50)
 log_level = 'INFO'
 load_from = None

@@ -14,6 +14,8 @@ model = dict(
         learn_positions=True,
         drop_path_rate=0.1,
         norm_cfg=None,
-        init_cfg=_base_.model.backbone.init_cfg),
+        init_cfg=_base_.model.backbone.init_cfg,
+    ),
     neck=dict(in_channels=512),
-    head=dict(in_channels=512))
+    head=dict(in_channels=512),
+)

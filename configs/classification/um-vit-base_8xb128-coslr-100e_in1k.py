@@ -14,9 +14,11 @@ model = dict(
         out_type='avg_featmap',
         drop_path_rate=0.1,
         norm_cfg=None,
-        init_cfg=_base_.model.backbone.init_cfg),
+        init_cfg=_base_.model.backbone.init_cfg,
+    ),
     neck=dict(in_channels=768),
-    head=dict(in_channels=768))
+    head=dict(in_channels=768),
+)
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[1].scale = 224
 test_pipeline[1].scale, test_pipeline[2].crop_size = 256, 224

@@ -3,8 +3,7 @@
 #   bash tools/dist_train.sh configs/detection/cascade-mask-rcnn_um-swin-t_fpn_3x_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
-# Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# 85.6 M parameters, 755 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 1.4 GB, and 3.6 GB an image in float32.
+# Hardware: 8 GPUs x 2 images. The paper reports no such detector; not run here.
 _base_ = [
     'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py',
     '../_base_/datasets/coco_instance_ms.py',
@@ -15,10 +14,18 @@ _base_ = [
 model = dict(
     backbone=dict(_delete_=True, **_base_.um_swin_t),
     neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]),
-    roi_head=dict(bbox_head=[{
-        **head,
-        **_base_.swin_box_head, 'reg_class_agnostic': False, 'reg_decoded_bbox': True,
-        'loss_bbox': dict(type='GIoULoss', loss_weight=10.0)
-    } for head in _base_.model.roi_head.bbox_head]))
+    roi_head=dict(
+        bbox_head=[
+            {
+                **head,
+                **_base_.swin_box_head,
+                'reg_class_agnostic': False,
+                'reg_decoded_bbox': True,
+                'loss_bbox': dict(type='GIoULoss', loss_weight=10.0),
+            }
+            for head in _base_.model.roi_head.bbox_head
+        ]
+    ),
+)
 default_hooks = _base_.fault_tolerant_hooks
 visualizer = dict(vis_backends=_base_.fault_tolerant_backends)

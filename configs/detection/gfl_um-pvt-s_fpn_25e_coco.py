@@ -1,10 +1,12 @@
-# GFL with UM-MAE PVT-S on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran it.
+# GFL with UM-MAE PVT-S on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran
+# it.
 #
 #   bash tools/dist_train.sh configs/detection/gfl_um-pvt-s_fpn_25e_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_pvt_s/epoch_200.pth data_root=data/coco/
 #
-# Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors only; nothing was measured here.
-# 29.0 M parameters, 253 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 0.5 GB, and 1.8 GB an image in float32.
+# Hardware: 8 GPUs x 2 images. The authors' README prints AP of HTC++ only; not run here.
 _base_ = './gfl_um-swin-t_fpn_25e_coco.py'
 model = dict(
-    backbone={**_base_.um_pvt_s, 'out_indices': (1, 2, 3), '_delete_': True}, neck=dict(in_channels=[128, 320, 512]))
+    backbone={**_base_.um_pvt_s, 'out_indices': (1, 2, 3), '_delete_': True},
+    neck=dict(in_channels=[128, 320, 512]),
+)

@@ -1,11 +1,12 @@
-# GFL with UM-MAE Swin-L on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran it.
+# GFL with UM-MAE Swin-L on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran
+# it.
 #
 #   bash tools/dist_train.sh configs/detection/gfl_um-swin-l_fpn_25e_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=data/coco/
 #
-# Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors only; nothing was measured here.
-# 203.6 M parameters, 876 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 3.3 GB, and 1.0 GB an image in float32.
+# Hardware: 8 GPUs x 2 images. The authors' README prints AP of HTC++ only; not run here.
 _base_ = './gfl_um-swin-t_fpn_25e_coco.py'
 model = dict(
     backbone=dict(arch='large', pos_mlp_dims=64, drop_path_rate=0.2, with_cp=True),
-    neck=dict(in_channels=[192 * 2, 192 * 4, 192 * 8]))
+    neck=dict(in_channels=[192 * 2, 192 * 4, 192 * 8]),
+)

@@ -1,17 +1,20 @@
-# GFL with UM-MAE Swin-T on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran it.
+# GFL with UM-MAE Swin-T on COCO, 25 epochs at 1024 px with large-scale jitter, as the authors ran
+# it.
 #
 #   bash tools/dist_train.sh configs/detection/gfl_um-swin-t_fpn_25e_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
-# The authors start from weights fine-tuned on ImageNet-1K, and put a Linear to 768 channels after every stage. Here FPN takes
-# the stages as they are: its own 1x1 convolution follows at once, and two linear maps in a row are one.
-# Hardware: 8 GPUs x 2 images. The paper reports AP of other detectors; nothing was measured here.
-# 35.9 M parameters, 228 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 0.6 GB, and 3.0 GB an image in float32.
+# The authors start from weights fine-tuned on ImageNet-1K, and put a Linear to 768 channels after
+# every stage. Here FPN takes the stages as they are: its own 1x1 convolution follows at once, and
+# two linear maps in a row are one.
+# Hardware: 8 GPUs x 2 images. The authors' README prints AP of
+# HTC++ only; not run here.
 _base_ = ['mmdet::gfl/gfl_r50_fpn_1x_coco.py', '../_base_/detection_runtime.py']
 # the first stage is not used
 model = dict(
     backbone={**_base_.um_swin_t, 'out_indices': (1, 2, 3), '_delete_': True},
-    neck=dict(in_channels=[96 * 2, 96 * 4, 96 * 8], start_level=0))
+    neck=dict(in_channels=[96 * 2, 96 * 4, 96 * 8], start_level=0),
+)
 
 train_pipeline = [
     dict(type='LoadImageStrict'),
@@ -23,9 +26,10 @@ train_pipeline = [
         crop_type='absolute_range',
         crop_size=(1024, 1024),
         recompute_bbox=True,
-        allow_negative_crop=True),
+        allow_negative_crop=True,
+    ),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
-    dict(type='PackDetInputs')
+    dict(type='PackDetInputs'),
 ]
 test_pipeline = _base_.test_pipeline
 test_pipeline[0] = dict(type='LoadImageStrict')
@@ -38,10 +42,17 @@ max_epochs = 25
 train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=2000),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-4 * 0.01, by_epoch=True, convert_to_iter_based=True)
+    dict(
+        type='CosineAnnealingLR',
+        T_max=max_epochs,
+        eta_min=1e-4 * 0.01,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
 ]
 default_hooks = _base_.fault_tolerant_hooks
 default_hooks.checkpoint.save_best = 'coco/bbox_mAP'

@@ -3,11 +3,15 @@
 #   bash tools/dist_train.sh configs/detection/htc_um-swin-t_fpn_3x_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
-# Stuff maps are in data_root/stuffthingmaps/train2017; without them: htc-without-semantic_um-swin-t_fpn_3x_coco.py.
-# Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# 83.6 M parameters, 458 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 1.3 GB, and 3.6 GB an image in float32.
+# Stuff maps are in data_root/stuffthingmaps/train2017; without them:
+# htc-without-semantic_um-swin-t_fpn_3x_coco.py.
+# Hardware: 8 GPUs x 2 images. The paper reports no
+# such detector; not run here.
 _base_ = ['mmdet::htc/htc_r50_fpn_1x_coco.py', '../_base_/detection_runtime.py']
-model = dict(backbone=dict(_delete_=True, **_base_.um_swin_t), neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
+model = dict(
+    backbone=dict(_delete_=True, **_base_.um_swin_t),
+    neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]),
+)
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[0] = test_pipeline[0] = dict(type='LoadImageStrict')
@@ -19,10 +23,13 @@ max_epochs = 36
 train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=max_epochs, by_epoch=True, milestones=[27, 33], gamma=0.1)
+    dict(
+        type='MultiStepLR', begin=0, end=max_epochs, by_epoch=True, milestones=[27, 33], gamma=0.1
+    ),
 ]
 default_hooks = _base_.fault_tolerant_hooks
 visualizer = dict(vis_backends=_base_.fault_tolerant_backends)

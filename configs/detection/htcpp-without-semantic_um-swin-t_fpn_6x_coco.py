@@ -1,13 +1,15 @@
 # HTC++ with UM-MAE Swin-T on COCO, 72 epochs, without the semantic branch.
 #
-#   bash tools/dist_train.sh configs/detection/htcpp-without-semantic_um-swin-t_fpn_6x_coco.py 8 --amp \
+#   bash tools/dist_train.sh configs/detection/htcpp-without-semantic_um-swin-t_fpn_6x_coco.py 8
+# --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
 # HTC++ is that of the Swin paper. No stuff maps are needed.
-# Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# 91.9 M parameters, 766 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 1.5 GB, and 3.7 GB an image in float32.
+# Hardware: 8 GPUs x 2 images. The paper reports no such detector; not run here.
 _base_ = './htcpp_um-swin-t_fpn_6x_coco.py'
 model = dict(roi_head=dict(semantic_roi_extractor=None, semantic_head=None))
 train_pipeline = _base_.train_pipeline
 train_pipeline[1] = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline, data_prefix=dict(_delete_=True, img='train2017/')))
+train_dataloader = dict(
+    dataset=dict(pipeline=train_pipeline, data_prefix=dict(_delete_=True, img='train2017/'))
+)

@@ -4,11 +4,12 @@
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=data/coco/
 #
 # HTC++ is that of the Swin paper. Stuff maps are in data_root/stuffthingmaps/train2017.
-# Hardware: 16 GPUs x 1 image (or 8 x 1 with --global-batch 16). The paper: 57.4 box AP, 49.8 mask AP on COCO val
-# with Swin-L pre-trained on ImageNet-1K (supervised ImageNet-22K: 57.1, 49.5); not run here.
-# 283.7 M parameters, 1483 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 4.5 GB, and 2.3 GB an image in float32.
+# Hardware:
+# 16 GPUs x 1 image (or 8 x 1 with --global-batch 16). The paper: 57.4 box AP, 49.8 mask AP on COCO
+# val with Swin-L pre-trained on ImageNet-1K (supervised ImageNet-22K: 57.1, 49.5); not run here.
 _base_ = './htcpp_um-swin-t_fpn_6x_coco.py'
 model = dict(
     backbone=dict(arch='large', pos_mlp_dims=64, with_cp=True),
-    neck=dict(num_heads=48, in_channels=[192, 192 * 2, 192 * 4, 192 * 8]))
+    neck=dict(num_heads=48, in_channels=[192, 192 * 2, 192 * 4, 192 * 8]),
+)
 train_dataloader = dict(batch_size=1)

@@ -3,10 +3,11 @@
 #   bash tools/dist_train.sh configs/detection/mask-rcnn_swin-l_fpn_3x_coco.py 8 --amp \
 #       --cfg-options pretrained=SWIN_L.pth data_root=data/coco/
 #
-# The checkpoint: public Swin weights in anybody's names, or a UM-MAE pre-training of them (um_mae_stock_swin_t_adapt.py).
-# Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# 215.6 M parameters, 913 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 3.5 GB, and 1.1 GB an image in float32.
+# The checkpoint: public Swin weights in any names, or a UM-MAE pre-training of them
+# (um_mae_stock_swin_t_adapt.py).
+# Hardware: 8 GPUs x 2 images. The paper reports no such detector; not run here.
 _base_ = './mask-rcnn_swin-t_fpn_3x_coco.py'
 model = dict(
     backbone=dict(arch='large', drop_path_rate=0.3, with_cp=True),
-    neck=dict(in_channels=[192, 192 * 2, 192 * 4, 192 * 8]))
+    neck=dict(in_channels=[192, 192 * 2, 192 * 4, 192 * 8]),
+)

@@ -3,8 +3,7 @@
 #   bash tools/dist_train.sh configs/detection/mask-rcnn_um-swin-t_fpn_3x_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
-# Hardware: 8 GPUs x 2 images. The paper reports no such detector; nothing was measured here either.
-# 47.8 M parameters, 277 GMAC at 1280x800. Memory, an estimate of docs/detectors.md: 0.8 GB, and 2.9 GB an image in float32.
+# Hardware: 8 GPUs x 2 images. The paper reports no such detector; not run here.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/datasets/coco_instance_ms.py',
@@ -12,6 +11,9 @@ _base_ = [
     'mmdet::_base_/default_runtime.py',
     '../_base_/detection_runtime.py',
 ]
-model = dict(backbone=dict(_delete_=True, **_base_.um_swin_t), neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]))
+model = dict(
+    backbone=dict(_delete_=True, **_base_.um_swin_t),
+    neck=dict(in_channels=[96, 96 * 2, 96 * 4, 96 * 8]),
+)
 default_hooks = _base_.fault_tolerant_hooks
 visualizer = dict(vis_backends=_base_.fault_tolerant_backends)

@@ -1,4 +1,5 @@
-# mmpretrain's MAE on ViT-B: random sampling instead of uniform, with the decoder, data and schedule of UM-MAE.
+# mmpretrain's MAE on ViT-B: random sampling instead of uniform, with the decoder, data and schedule
+# of UM-MAE.
 #
 #   bash tools/dist_train.sh configs/selfsup/mae_vit_b.py 8 --amp --cfg-options data_root=FOLDER
 #
@@ -14,16 +15,19 @@ model = dict(
         embed_dim=768,
         decoder_embed_dim=512,
         decoder_depth=2,
-        decoder_num_heads=16),
+        decoder_num_heads=16,
+    ),
     head=dict(
         type='MAEPretrainHead',
         norm_pix=True,
         patch_size=16,
-        loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+        loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+    ),
     init_cfg=[
         dict(type='Xavier', layer='Linear', distribution='uniform'),
-        dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0)
-    ])
+        dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
+    ],
+)
 # masks are drawn in the model
 train_pipeline = [*_base_.train_pipeline[:-2], dict(type='PackInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,4 +1,5 @@
-# mmpretrain's own SimMIM on the stock Swin-T, as its users run it (window 8 at 256 px), with the data and schedule of UM-MAE.
+# mmpretrain's own SimMIM on the stock Swin-T, as its users run it (window 8 at 256 px), with the
+# data and schedule of UM-MAE.
 #
 #   bash tools/dist_train.sh configs/selfsup/simmim_swin_t.py 8 --amp --cfg-options data_root=FOLDER
 #
@@ -10,10 +11,17 @@ model = dict(
         type='SimMIMSwinTransformer',
         arch='T',
         img_size=256,
-        drop_path_rate=0.,
-        stage_cfgs=dict(block_cfgs=dict(window_size=8))),
-    head=dict(patch_size=4))
+        drop_path_rate=0.0,
+        stage_cfgs=dict(block_cfgs=dict(window_size=8)),
+    ),
+    head=dict(patch_size=4),
+)
 train_pipeline = _base_.train_pipeline
 train_pipeline[-2] = dict(
-    type='SimMIMMaskGenerator', input_size=256, mask_patch_size=16, model_patch_size=4, mask_ratio=0.75)
+    type='SimMIMMaskGenerator',
+    input_size=256,
+    mask_patch_size=16,
+    model_patch_size=4,
+    mask_ratio=0.75,
+)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,4 +1,5 @@
-# SimMIM with the very small Swin of um_mae_swin_nano_mini.py, on the same images, crops and schedule: the study's baseline.
+# SimMIM with the very small Swin of um_mae_swin_nano_mini.py, on the same images, crops and
+# schedule: the study's baseline.
 #
 #   python tools/train.py configs/selfsup/simmim_um_swin_nano_mini.py --amp
 #
@@ -7,9 +8,17 @@ _base_ = './um_mae_swin_nano_mini.py'
 model = dict(
     _delete_=True,
     type='SimMIM',
-    backbone={**_base_.model.backbone, 'compact': False},  # window 8, that of the detectors at this image size
+    backbone={
+        **_base_.model.backbone,
+        'compact': False,
+    },  # window 8, that of the detectors at this image size
     neck=dict(type='SimMIMLinearDecoder', in_channels=48 * 2**3, encoder_stride=32),
-    head=dict(type='SimMIMHead', patch_size=16, loss=dict(type='PixelReconstructionLoss', criterion='L1', channel=3)))
+    head=dict(
+        type='SimMIMHead',
+        patch_size=16,
+        loss=dict(type='PixelReconstructionLoss', criterion='L1', channel=3),
+    ),
+)
 train_pipeline = [
     *_base_.train_pipeline[:-2],
     dict(type='RandomMask', input_size=128, unit=16, mask_ratio=0.75),

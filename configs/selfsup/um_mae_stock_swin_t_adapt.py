@@ -1,12 +1,15 @@
-# The stock Swin-T goes on from any public checkpoint on images of your own domain, with UM-MAE, and back into any detector.
+# The stock Swin-T goes on from any public checkpoint on images of your own domain, with UM-MAE, and
+# back into any detector.
 #
 #   python tools/train.py configs/selfsup/um_mae_stock_swin_t_adapt.py --amp --auto-scale-lr \
 #       --cfg-options pretrained=swin_tiny_patch4_window7_224.pth data_root=FOLDER
-#   python tools/convert.py work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth --to mmdet --window-size 7
+#   python tools/convert.py work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth --to mmdet
+# --window-size 7
 #
 # Hardware: 1 GPU. The paper does not have it; not run here.
 _base_ = './um_mae_swin_t.py'
-# Weights in the names of Microsoft, timm, mmpretrain, mmdet or mmum, of any window. None: from scratch.
+# Weights in the names of Microsoft, timm, mmpretrain, mmdet or mmum, of any window. None: from
+# scratch.
 pretrained = None
 
 model = dict(
@@ -15,15 +18,32 @@ model = dict(
         type='UMStockSwin',
         arch='tiny',
         img_size=256,
-        window_size=16,  # 8 on the compact image; tables of other windows grow to it, and are cut on the way out
-        drop_path_rate=0.,
+        window_size=16,  # 8 on the compact image; tables of other windows grow to it
+        drop_path_rate=0.0,
         pad_small_map=True,
-        init_cfg=dict(type='BackboneCheckpoint', checkpoint=pretrained)))
+        init_cfg=dict(type='BackboneCheckpoint', checkpoint=pretrained),
+    )
+)
 train_dataloader = dict(batch_size=128)
 # a short schedule that starts from good weights: half the learning rate
 optim_wrapper = dict(optimizer=dict(lr=0.75e-4 * 4096 / 256))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', T_max=45, eta_min=0., by_epoch=True, begin=5, end=50, convert_to_iter_based=True)
+    dict(
+        type='LinearLR',
+        start_factor=1e-4,
+        by_epoch=True,
+        begin=0,
+        end=5,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=45,
+        eta_min=0.0,
+        by_epoch=True,
+        begin=5,
+        end=50,
+        convert_to_iter_based=True,
+    ),
 ]
 train_cfg = dict(max_epochs=50)

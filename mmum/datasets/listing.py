@@ -4,10 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmum.datasets.shards import images_in_shard
+from mmum.datasets.shards import EXTENSIONS, images_in_shard
 from mmum.errors import InputError
 
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 def list_files(folder: str | Path, extensions: Sequence[str] = EXTENSIONS) -> list[str]:

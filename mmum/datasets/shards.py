@@ -13,6 +13,8 @@ from mmengine.fileio import BaseStorageBackend, register_backend
 from mmum.errors import InputError
 from mmum.files import atomic_path
 
+# Suffixes of images.
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 # An image in a shard: tar://SHARD?OFFSET+SIZE/NAME
 URL = re.compile(r'tar://(?P<shard>.+?\.tar)\?(?P<offset>\d+)\+(?P<size>\d+)/(?P<name>.+)')
 
@@ -51,14 +53,14 @@ def _open(path: str) -> BinaryIO:
     return open(path, 'rb')
 
 
-def images_in_shard(path: str | Path, extensions: Sequence[str]) -> list[str]:
+def images_in_shard(path: str | Path, extensions: Sequence[str] = EXTENSIONS) -> list[str]:
     """List the images in a shard.
 
     Members come from its index ``SHARD.tar.index`` if there is one, otherwise from all its headers.
 
     Args:
         path (str | Path): An uncompressed tar file.
-        extensions (Sequence[str]): Suffixes of images.
+        extensions (Sequence[str]): Suffixes of images. Defaults to those of mmum.
 
     Returns:
         list[str]: URLs for :class:`ShardBackend`.

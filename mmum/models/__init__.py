@@ -1,4 +1,5 @@
-from .downstream import GlobalAttentionFPN, KNNClassifier, MaskTTAModel, MeanPoolNorm
+from .downstream import *  # noqa: F403
+from .downstream import __all__ as _downstream
 from .um_decoder import UMDecoder
 from .um_head import UMHead
 from .um_mae import UMMAE
@@ -7,16 +8,5 @@ from .um_stock_swin import UMStockSwin
 from .um_swin import UMSwin
 from .um_vit import UMViT
 
-__all__ = [
-    'GlobalAttentionFPN',
-    'KNNClassifier',
-    'MaskTTAModel',
-    'MeanPoolNorm',
-    'UMDecoder',
-    'UMHead',
-    'UMMAE',
-    'UMPVT',
-    'UMStockSwin',
-    'UMSwin',
-    'UMViT',
-]
+__all__ = ['UMDecoder', 'UMHead', 'UMMAE', 'UMPVT', 'UMStockSwin', 'UMSwin', 'UMViT']
+__all__ += _downstream

@@ -1,4 +1,5 @@
 """The mini data set."""
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +9,11 @@ from mmum.datasets.mini import DIGITS, MIN_VISIBLE, PHOTOGRAPHS, write_mini
 
 
 def files(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
 
 
 def test_same_bytes_for_the_same_seed(tmp_path):
@@ -24,7 +29,9 @@ def test_same_bytes_for_the_same_seed(tmp_path):
 def test_the_first_images_do_not_depend_on_how_many_follow(mini, tmp_path):
     write_mini(tmp_path, unlabelled=4, train=2, val=1)
     whole = files(mini)
-    assert all(whole[name] == data for name, data in files(tmp_path).items() if name.suffix == '.jpg')
+    assert all(
+        whole[name] == data for name, data in files(tmp_path).items() if name.suffix == '.jpg'
+    )
 
 
 def test_validation_shares_nothing():
@@ -48,4 +55,9 @@ def test_annotations_fit(mini, split):
         assert mask.sum() == annotation['area'] >= MIN_VISIBLE * 24
         rows, columns = np.nonzero(mask)
         x, y, w, h = annotation['bbox']
-        assert (x, y, x + w, y + h) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert (x, y, x + w, y + h) == (
+            columns.min(),
+            rows.min(),
+            columns.max() + 1,
+            rows.max() + 1,
+        )

@@ -1,4 +1,5 @@
 """Attention, fused and written out."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ def test_a_bias_repeats_over_the_images_of_a_batch():
     q, k, v = torch.randn(3, 6, 2, 4, 8)
     bias = torch.randn(3, 2, 4, 4)
     for i in range(6):
-        one = attend(q[i:i + 1], k[i:i + 1], v[i:i + 1], bias[i % 3][None])
+        one = attend(q[i : i + 1], k[i : i + 1], v[i : i + 1], bias[i % 3][None])
         assert torch.allclose(attend(q, k, v, bias)[i], one[0], atol=1e-6)
 
 
@@ -51,15 +52,25 @@ def lean_alike(norm, linear, x):
 
 
 def test_lean_keeps_its_input_alone_and_changes_nothing():
-    norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4), torch.randn(5, 8, requires_grad=True)
+    norm, linear, x = (
+        torch.nn.LayerNorm(8),
+        torch.nn.Linear(8, 4),
+        torch.randn(5, 8, requires_grad=True),
+    )
     results = []
     for run in (plain, lean_alike):
         kept = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
             out = run(norm, linear, x)
-        sizes = sorted({t.data_ptr(): t.numel() for t in kept if not isinstance(t, torch.nn.Parameter)}.values())
+        sizes = sorted(
+            {
+                t.data_ptr(): t.numel() for t in kept if not isinstance(t, torch.nn.Parameter)
+            }.values()
+        )
         with FlopCounterMode(display=False) as counter:
-            grads = torch.autograd.grad(out.square().sum(), [x, *norm.parameters(), *linear.parameters()])
+            grads = torch.autograd.grad(
+                out.square().sum(), [x, *norm.parameters(), *linear.parameters()]
+            )
         results.append((sizes, counter.get_total_flops(), out, grads))
     assert max(results[0][0]) == 40 and len(results[0][0]) > 3
     assert [size for size in results[1][0] if size > 1] == [40]
@@ -71,7 +82,8 @@ def test_lean_keeps_its_input_alone_and_changes_nothing():
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_lean_casts_as_autocast_does(dtype):
-    """Also into the backward, which runs outside of autocast; gradients come in the types of what they are for."""
+    """Also into the backward, which runs outside of autocast; gradients come in the types of what
+    they are for."""
     norm, linear = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4)
     for x in (torch.randn(5, 8), torch.randn(5, 8).to(dtype)):
         x.requires_grad_()
@@ -88,7 +100,11 @@ def test_lean_casts_as_autocast_does(dtype):
 
 @pytest.mark.parametrize('frozen', ['x', 'norm', 'linear', 'all but x'])
 def test_lean_leaves_out_what_does_not_learn(frozen):
-    norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4), torch.randn(5, 8, requires_grad=frozen != 'x')
+    norm, linear, x = (
+        torch.nn.LayerNorm(8),
+        torch.nn.Linear(8, 4),
+        torch.randn(5, 8, requires_grad=frozen != 'x'),
+    )
     norm.requires_grad_(frozen not in ('norm', 'all but x'))
     linear.requires_grad_(frozen not in ('linear', 'all but x'))
     grads = []
@@ -103,7 +119,14 @@ def test_lean_leaves_out_what_does_not_learn(frozen):
 
 
 def test_lean_without_a_bias():
-    norm, linear, x = torch.nn.LayerNorm(8), torch.nn.Linear(8, 4, bias=False), torch.randn(5, 8, requires_grad=True)
-    grads = [torch.autograd.grad(run(norm, linear, x).square().sum(), [x, linear.weight]) for run in (plain, lean_alike)]
+    norm, linear, x = (
+        torch.nn.LayerNorm(8),
+        torch.nn.Linear(8, 4, bias=False),
+        torch.randn(5, 8, requires_grad=True),
+    )
+    grads = [
+        torch.autograd.grad(run(norm, linear, x).square().sum(), [x, linear.weight])
+        for run in (plain, lean_alike)
+    ]
     for a, b in zip(*grads):
         assert torch.allclose(a, b, atol=1e-6)

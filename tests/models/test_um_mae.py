@@ -1,4 +1,5 @@
 """UMMAE: parity with the authors' numbers, and properties of decoder and loss."""
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -7,27 +8,16 @@ from mmum.checkpoints import from_authors
 from mmum.errors import InputError
 from mmum.masking import SECONDARY, VISIBLE, removed_units, unit_patches
 from mmum.models.embedding import sincos_positions
-from tests.conftest import SMALL_ARCH, data_samples, golden, golden_mask, mask_maps
+from tests.helpers import build_um_mae, data_samples, golden, golden_mask, mask_maps
 
 GOLDEN_ARCH = dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
-
-
-def build(arch=SMALL_ARCH, visible_positions='aligned', pos_mlp_dims=8, channels=3, norm_pix=True):
-    model = MODELS.build(dict(
-        type='UMMAE',
-        backbone=dict(type='UMSwin', arch=arch, pos_mlp_dims=pos_mlp_dims, in_channels=channels),
-        neck=dict(type='UMDecoder', in_channels=128, embed_dims=32, depth=2, num_heads=4, out_channels=channels,
-                  visible_positions=visible_positions),
-        head=dict(type='UMHead', norm_pix=norm_pix)))
-    model.init_weights()
-    return model
 
 
 @pytest.mark.parametrize('visible_positions, suffix', [('official', ''), ('aligned', '_aligned')])
 def test_parity(visible_positions, suffix):
     numbers = golden('um_mae_swin_pretrain')
     weights = {k[7:]: v for k, v in numbers.items() if k.startswith('weight.')}
-    model = build(GOLDEN_ARCH, visible_positions)
+    model = build_um_mae(GOLDEN_ARCH, visible_positions)
     model.load_state_dict(from_authors(weights))
     images, mask = numbers['images'].float(), golden_mask(numbers)
 
@@ -46,8 +36,8 @@ def test_parity(visible_positions, suffix):
     for name, parameter in model.named_parameters():
         scale = gradients[name].abs().max()
         if name.endswith('pos_mlp.2.bias'):
-            # A constant added to all logits changes nothing: the gradient is 0 but for rounding, in theirs and in ours.
-            # It is compared on the scale of the weight beside it.
+            # A constant added to all logits changes nothing: the gradient is 0 but for rounding, in
+            # theirs and in ours. It is compared on the scale of the weight beside it.
             scale = gradients[name.replace('bias', 'weight')].abs().max()
         assert (parameter.grad - gradients[name]).abs().max() <= 1e-4 * scale, name
 
@@ -65,32 +55,39 @@ def test_positions_of_a_rectangle_come_row_by_row():
 
 
 def test_official_positions_hit_other_units():
-    """The fault of the authors' decoder, measured at 256 px: 75 % of the tokens, 3.5 units away on average."""
+    """The fault of the authors' decoder, measured at 256 px: 75 % of the tokens, 3.5 units away on
+    average."""
     from mmum.masking import sampled_units
+
     own = sampled_units(mask_maps(200, (16, 16)))
     other = own.sort(1).values
     distance = torch.hypot((own // 16 - other // 16).float(), (own % 16 - other % 16).float())
     assert (distance > 0).float().mean().item() == pytest.approx(0.75, abs=0.03)
-    assert distance[distance > 0].mean().item() == pytest.approx(4.6, abs=0.5) or distance.mean().item() == pytest.approx(
-        3.5, abs=0.3)
+    assert distance[distance > 0].mean().item() == pytest.approx(
+        4.6, abs=0.5
+    ) or distance.mean().item() == pytest.approx(3.5, abs=0.3)
 
 
 @pytest.mark.parametrize('norm_pix', [True, False])
 def test_the_loss_is_over_removed_units_only(norm_pix):
-    model = build(norm_pix=norm_pix)
+    model = build_um_mae(norm_pix=norm_pix)
     images, mask = torch.randn(2, 3, 128, 128), mask_maps(2, (8, 8))
     pred = model.predict_removed(images, mask)
     loss = model.head.loss(pred, images, mask)
 
     # an explicit loop over the units of the map
-    total, count = 0., 0
+    total, count = 0.0, 0
     for n in range(2):
         predicted = iter(pred[n])
         for row in range(8):
             for column in range(8):
                 if mask[n, row, column] in (VISIBLE, SECONDARY):
                     continue
-                unit = images[n, :, 16 * row:16 * row + 16, 16 * column:16 * column + 16].permute(1, 2, 0).flatten()
+                unit = (
+                    images[n, :, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
+                    .permute(1, 2, 0)
+                    .flatten()
+                )
                 if norm_pix:
                     unit = (unit - unit.mean()) / (unit.var() + 1e-6).sqrt()
                 total, count = total + (next(predicted) - unit).square().mean(), count + 1
@@ -99,7 +96,7 @@ def test_the_loss_is_over_removed_units_only(norm_pix):
 
 
 def test_no_randomness_in_the_model():
-    model = build().train()
+    model = build_um_mae().train()
     images, samples = torch.randn(2, 3, 64, 128), data_samples(mask_maps(2, (4, 8)))
     assert torch.equal(model.loss(images, samples)['loss'], model.loss(images, samples)['loss'])
 
@@ -108,8 +105,11 @@ def test_no_randomness_in_the_model():
 @pytest.mark.parametrize('size', [(64, 64), (128, 192)])
 def test_rectangles_and_channels_learn(channels, size):
     """A few steps on one batch lower the loss."""
-    model = build(channels=channels)
-    images, samples = torch.rand(2, channels, *size), data_samples(mask_maps(2, (size[0] // 16, size[1] // 16)))
+    model = build_um_mae(channels=channels)
+    images, samples = (
+        torch.rand(2, channels, *size),
+        data_samples(mask_maps(2, (size[0] // 16, size[1] // 16))),
+    )
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     losses = []
     for _ in range(8):
@@ -123,7 +123,7 @@ def test_rectangles_and_channels_learn(channels, size):
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
-    model = build()
+    model = build_um_mae()
     images, samples = torch.randn(2, 3, 128, 128), data_samples(mask_maps(2, (8, 8)))
     exact = model.loss(images, samples)['loss']
     with torch.autocast('cpu', dtype):
@@ -135,12 +135,14 @@ def test_autocast(dtype):
 
 
 def test_reconstruction_keeps_what_was_seen():
-    model = build()
+    model = build_um_mae()
     images, mask = torch.randn(2, 3, 128, 128), mask_maps(2, (8, 8))
     seen, filled = model.reconstruct(images, mask)
     visible = (mask == VISIBLE)[:, None].repeat_interleave(16, 2).repeat_interleave(16, 3)
     assert torch.equal(seen, images * visible)
-    sampled = (mask != 2)[:, None].repeat_interleave(16, 2).repeat_interleave(16, 3).expand_as(images)
+    sampled = (
+        (mask != 2)[:, None].repeat_interleave(16, 2).repeat_interleave(16, 3).expand_as(images)
+    )
     assert torch.equal(filled[sampled], images[sampled])
     # the filled units are the predictions, on the scale of the true unit
     index = removed_units(mask)[..., None].expand(-1, -1, 768)
@@ -152,7 +154,7 @@ def test_reconstruction_keeps_what_was_seen():
 
 
 def test_prediction_mode_gives_the_loss_of_each_image():
-    model = build()
+    model = build_um_mae()
     images, samples = torch.randn(3, 3, 64, 64), data_samples(mask_maps(3, (4, 4)))
     each = [sample.reconstruction_loss for sample in model(images, samples, mode='predict')]
     assert sum(each) / 3 == pytest.approx(model.loss(images, samples)['loss'].item(), rel=1e-5)
@@ -160,8 +162,9 @@ def test_prediction_mode_gives_the_loss_of_each_image():
 
 def test_a_missing_mask_is_named():
     from mmpretrain.structures import DataSample
+
     with pytest.raises(InputError, match='UniformMask'):
-        build().loss(torch.randn(1, 3, 64, 64), [DataSample()])
+        build_um_mae().loss(torch.randn(1, 3, 64, 64), [DataSample()])
 
 
 def test_bad_decoder_options():

@@ -1,14 +1,20 @@
 """UMPVT: the contract, and parity with the authors' numbers."""
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 
 from mmum.checkpoints import from_authors
 from mmum.models.um_pvt import UMPVT
-from tests.conftest import data_samples, golden, golden_mask
-from tests.models.contract import BackboneContract
+from tests.contract import BackboneContract
+from tests.helpers import data_samples, golden, golden_mask
 
-SMALL = dict(embed_dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratios=(4, 4, 4, 4))
+SMALL = dict(
+    embed_dims=(16, 32, 64, 128),
+    depths=(2, 2, 2, 2),
+    num_heads=(1, 2, 4, 8),
+    mlp_ratios=(4, 4, 4, 4),
+)
 
 
 class TestUMPVT(BackboneContract):
@@ -23,10 +29,20 @@ def official():
 @pytest.mark.parametrize('visible_positions, suffix', [('official', ''), ('aligned', '_aligned')])
 def test_parity(visible_positions, suffix):
     numbers, weights = official()
-    model = MODELS.build(dict(
-        type='UMMAE', backbone=dict(type='UMPVT', arch=SMALL),
-        neck=dict(type='UMDecoder', in_channels=128, embed_dims=32, num_heads=4, visible_positions=visible_positions),
-        head=dict(type='UMHead')))
+    model = MODELS.build(
+        dict(
+            type='UMMAE',
+            backbone=dict(type='UMPVT', arch=SMALL),
+            neck=dict(
+                type='UMDecoder',
+                in_channels=128,
+                embed_dims=32,
+                num_heads=4,
+                visible_positions=visible_positions,
+            ),
+            head=dict(type='UMHead'),
+        )
+    )
     model.load_state_dict(from_authors(weights))
     images, mask = numbers['images'].float(), golden_mask(numbers)
     latent = model.backbone(images, mask)[-1].flatten(2).transpose(1, 2)
@@ -36,14 +52,22 @@ def test_parity(visible_positions, suffix):
     if suffix:
         return
     loss.backward()
-    gradients = from_authors({**weights, **{k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}})
+    gradients = from_authors(
+        {**weights, **{k[5:]: v for k, v in numbers.items() if k.startswith('grad.')}}
+    )
     for name, parameter in model.named_parameters():
-        assert (parameter.grad - gradients[name]).abs().max() <= 1e-4 * gradients[name].abs().max(), name
+        assert (parameter.grad - gradients[name]).abs().max() <= 1e-4 * gradients[
+            name
+        ].abs().max(), name
 
 
 def test_dense_parity():
     numbers = golden('um_mae_pvt_dense_256x384')
-    own = {k.removeprefix('backbone.'): v for k, v in from_authors(official()[1]).items() if k.startswith('backbone.')}
+    own = {
+        k.removeprefix('backbone.'): v
+        for k, v in from_authors(official()[1]).items()
+        if k.startswith('backbone.')
+    }
     model = UMPVT(SMALL, sr_ratios=(8, 4, 2, 1), out_indices=(0, 1, 2, 3), norm_cfg=None).eval()
     model.load_state_dict({k: v for k, v in own.items() if not k.startswith('norm')})
     for i, stage in enumerate(model(numbers['images'].float())):
@@ -54,7 +78,7 @@ def test_dense_parity():
 def test_dense_takes_any_size(size):
     model = UMPVT(SMALL, sr_ratios=(8, 4, 2, 1), out_indices=(0, 1, 2, 3)).eval()
     for i, stage in enumerate(model(torch.randn(2, 3, *size))):
-        assert stage.shape[2:] == tuple(-(-side // 2**(i + 2)) for side in size)
+        assert stage.shape[2:] == tuple(-(-side // 2 ** (i + 2)) for side in size)
         assert stage.isfinite().all()
 
 

@@ -1,4 +1,5 @@
 """UMSwin: the contract, parity with the authors' numbers, and what is Swin's own."""
+
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -6,9 +7,9 @@ from mmengine.registry import MODELS
 from mmum.checkpoints import from_authors
 from mmum.errors import InputError
 from mmum.models.um_swin import UMSwin
-from mmum.models.windows import compact_layout, dense_layout
-from tests.conftest import SMALL_ARCH, golden, mask_maps
-from tests.models.contract import BackboneContract
+from mmum.models.windows import PositionBias, Windows
+from tests.contract import BackboneContract
+from tests.helpers import SMALL_ARCH, golden
 
 GOLDEN_ARCH = dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
 
@@ -17,14 +18,26 @@ class TestUMSwin(BackboneContract):
     config = dict(type='UMSwin', arch=SMALL_ARCH, pos_mlp_dims=8)
 
 
-@pytest.mark.parametrize('name, options', [
-    ('um_mae_swin_dense256', dict(pad_small_map=False)),
-    ('um_mae_swin_dense_320x416', dict(pad_small_map=True)),
-])
+@pytest.mark.parametrize(
+    'name, options',
+    [
+        ('um_mae_swin_dense256', dict(pad_small_map=False)),
+        ('um_mae_swin_dense_320x416', dict(pad_small_map=True)),
+    ],
+)
 def test_dense_parity(name, options):
     numbers = golden(name)
-    weights = from_authors({k[7:]: v for k, v in golden('um_mae_swin_pretrain').items() if k.startswith('weight.')})
-    model = UMSwin(GOLDEN_ARCH, window_size=16, pos_mlp_dims=8, out_indices=(0, 1, 2, 3), norm_cfg=None, **options).eval()
+    weights = from_authors(
+        {k[7:]: v for k, v in golden('um_mae_swin_pretrain').items() if k.startswith('weight.')}
+    )
+    model = UMSwin(
+        GOLDEN_ARCH,
+        window_size=16,
+        pos_mlp_dims=8,
+        out_indices=(0, 1, 2, 3),
+        norm_cfg=None,
+        **options,
+    ).eval()
     own = {k.removeprefix('backbone.'): v for k, v in weights.items() if k.startswith('backbone.')}
     model.load_state_dict({k: v for k, v in own.items() if not k.startswith('norm')})
     for i, stage in enumerate(model(numbers['images'].float())):
@@ -36,12 +49,19 @@ def test_dense_parity(name, options):
 def test_dense_takes_any_size(size, pad_small_map):
     model = UMSwin(SMALL_ARCH, pad_small_map=pad_small_map, out_indices=(0, 1, 2, 3)).eval()
     for i, stage in enumerate(model(torch.randn(2, 3, *size))):
-        assert stage.shape[2:] == tuple(-(-side // 2**(i + 2)) for side in size)
+        assert stage.shape[2:] == tuple(-(-side // 2 ** (i + 2)) for side in size)
         assert stage.isfinite().all()
 
 
-@pytest.mark.parametrize('arch, embed_dims, blocks, million', [
-    ('tiny', 96, 12, 27.8), ('small', 96, 24, 49.1), ('base', 128, 24, 86.9), ('large', 192, 24, 195.5)])
+@pytest.mark.parametrize(
+    'arch, embed_dims, blocks, million',
+    [
+        ('tiny', 96, 12, 27.8),
+        ('small', 96, 24, 49.1),
+        ('base', 128, 24, 86.9),
+        ('large', 192, 24, 195.5),
+    ],
+)
 def test_sizes_of_the_paper(arch, embed_dims, blocks, million):
     with torch.device('meta'):
         model = UMSwin(arch)
@@ -51,84 +71,42 @@ def test_sizes_of_the_paper(arch, embed_dims, blocks, million):
     assert abs(sum(p.numel() for p in model.parameters()) / 1e6 - million) / million < 0.02
 
 
-@pytest.mark.parametrize('window, shift', [(8, 0), (8, 4), (7, 3), (6, 3)])
-@pytest.mark.parametrize('height, width', [(16, 16), (24, 16), (20, 28)])
-def test_split_and_join_are_inverse(window, shift, height, width):
-    layout = dense_layout(height, width, window, shift, True, 'cpu')
-    x = torch.randn(2, height, width, 5)
-    assert torch.equal(layout.join(layout.split(x)[0]), x)
-    x = torch.randn(2, height, width, 3 * 2 * 4)  # queries, keys, values of 2 heads
-    for i, part in enumerate(layout.split(x, 3, 2)):
-        assert torch.equal(layout.join(part), x[..., 8 * i:8 * i + 8])
-
-
-def _explicit_bias(layout, positions, table_function):
-    """What the layout looks up, computed for every pair by itself: (N * windows, L, L)."""
-    p = layout.split(positions.permute(0, 2, 3, 1))[0, :, 0]
-    d = p[:, None, :, :] - p[:, :, None, :]
-    return table_function(d.sign() * d.abs().log1p())
-
-
-@pytest.mark.parametrize('stage', range(4))
-@pytest.mark.parametrize('window, shift', [(8, 0), (8, 4), (7, 3), (6, 2), (4, 2)])
-def test_every_pair_reads_the_bias_of_its_true_offset(stage, window, shift):
-    """Also for windows that do not align with cells; pairs that only the shift brought together read the wall."""
-    from mmum.masking import merge_positions, patch_positions
-    mask = mask_maps(3, (32, 16))
-    positions = patch_positions(mask, 4)
-    for _ in range(stage):
-        positions = merge_positions(positions)
-    layout = compact_layout(positions, window, shift, 4 / 2**stage)
-
-    def function(offset):
-        return offset[..., 0] * 3 - offset[..., 1]
-
-    bias = layout.bias(function(layout.log_offsets)[:, None])[:, 0]
-    walled = bias == -100
-    padded = layout.padded != positions.shape[2:]
-    if not padded:
-        expected = _explicit_bias(layout, positions, function)
-        assert torch.allclose(bias[~walled], expected[~walled], atol=1e-5)
-    assert walled.any() == bool(layout.shift or padded)
-    assert not walled.diagonal(dim1=1, dim2=2).any()
-
-
-def test_walls_are_those_of_swin():
-    """Two tokens of a shifted window are walled apart exactly when their distance on the map is not that in the window."""
-    height = width = 24
-    window, shift = 8, 4
-    layout = dense_layout(height, width, window, shift, True, 'cpu')
-    where = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij'), -1)[None]
-    p = layout.split(where)[0, :, 0]
-    inside = torch.cartesian_prod(torch.arange(window), torch.arange(window))
-    true, local = p[:, None] - p[:, :, None], inside[None, None] - inside[None, :, None]
-    apart = (true != local).any(-1)
-    assert torch.equal(layout.bias(torch.zeros(len(layout.offsets), 1))[:, 0] == -100, apart)
-
-
 def test_a_fresh_bias_tells_offsets_apart():
     model = UMSwin(SMALL_ARCH)
     model.init_weights()
-    layout = dense_layout(8, 8, 8, 0, False, 'cpu')
+    bias = PositionBias.dense(Windows(8, 0, 8, 8), 'cpu')
     for stage in model.stages:
         for block in stage.blocks:
-            assert block.attn.pos_mlp(layout.log_offsets).std(0).mean() > 0.02
+            assert block.attn.pos_mlp(bias.log_offsets).std(0).mean() > 0.02
 
 
 def test_stochastic_depth_grows():
     model = UMSwin(SMALL_ARCH, drop_path_rate=0.7)
-    rates = [getattr(block.drop_path, 'drop_prob', 0.) for stage in model.stages for block in stage.blocks]
+    rates = [
+        getattr(block.drop_path, 'drop_prob', 0.0)
+        for stage in model.stages
+        for block in stage.blocks
+    ]
     assert rates == pytest.approx([0.1 * i for i in range(8)], abs=1e-6)
 
 
 def test_output_norms():
     assert not hasattr(UMSwin(SMALL_ARCH, norm_cfg=None), 'norm3')
     model = UMSwin(SMALL_ARCH, out_indices=(1, 3))
-    assert {name for name, _ in model.named_children() if name.startswith('norm')} == {'norm1', 'norm3'}
+    assert {name for name, _ in model.named_children() if name.startswith('norm')} == {
+        'norm1',
+        'norm3',
+    }
 
 
-@pytest.mark.parametrize('arch', [dict(embed_dims=16, depths=(2, 2)), dict(embed_dims=16, depths=(2, 2), num_heads=(1, 3)),
-                                  dict(embed_dims=16, depths=(2, ), num_heads=(1, 2))])
+@pytest.mark.parametrize(
+    'arch',
+    [
+        dict(embed_dims=16, depths=(2, 2)),
+        dict(embed_dims=16, depths=(2, 2), num_heads=(1, 3)),
+        dict(embed_dims=16, depths=(2,), num_heads=(1, 2)),
+    ],
+)
 def test_archs_that_cannot_be(arch):
     with pytest.raises(InputError, match='arch|heads do not divide'):
         MODELS.build(dict(type='UMSwin', arch=arch))
@@ -136,7 +114,8 @@ def test_archs_that_cannot_be(arch):
 
 @pytest.mark.parametrize('size', [(128, 192), (100, 160)])
 def test_a_mirrored_image_and_a_mirrored_network_give_mirrored_features(size):
-    """Windows, shifts and walls have no favourite side, as in stock Swin, where whole windows fit into the width."""
+    """Windows, shifts and walls have no favourite side, as in stock Swin, where whole windows fit
+    into the width."""
     model = UMSwin(SMALL_ARCH, window_size=4, pad_small_map=True, out_indices=(0, 1, 2)).eval()
     model.init_weights()
     images = torch.randn(2, 3, *size)
@@ -153,14 +132,3 @@ def test_a_mirrored_image_and_a_mirrored_network_give_mirrored_features(size):
         if straight[i].shape[3] % 4 == 0:  # else padding is on one side
             torch.testing.assert_close(b, a, atol=1e-4, rtol=1e-4)
             assert not torch.allclose(c, a, atol=1e-2)
-
-
-def test_windows_that_are_filled_up_do_not_see_with_what():
-    """A map that is no multiple of the window is padded after the norm: nothing that the tokens beside it hold gets in."""
-    layout = dense_layout(10, 14, 4, 2, True, 'cpu')
-    assert layout.padded == (12, 16)
-    x, fill = torch.randn(1, 10, 14, 6), torch.randn(6)
-    windows = layout.split(x, fill=fill)[0, :, 0]
-    own = layout.split(torch.ones(1, 10, 14, 1))[0, :, 0, :, 0].bool()
-    assert torch.equal(windows[~own], fill.expand(int((~own).sum()), 6))
-    assert torch.equal(windows[own].sort(0).values, x.flatten(0, 2).sort(0).values)

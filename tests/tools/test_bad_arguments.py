@@ -1,34 +1,68 @@
-"""Every tool against what a user can get wrong: one sentence, no traceback, nothing half written."""
+"""Every tool against what a user can get wrong: one sentence, no traceback, nothing half
+written."""
+
 import os
 import re
 
 import pytest
 import torch
 
-from tests.conftest import ROOT, SMALL_ARCH, call_tool
+from tests.helpers import ROOT, SMALL_ARCH, call_tool
 
 PRETRAIN = ROOT / 'configs/selfsup/um_mae_swin_nano_mini.py'
 DETECT = ROOT / 'configs/detection/mask-rcnn_um-swin-nano_fpn_mini.py'
-# tool and arguments -> the sentence; {tmp} has text.pth, text.json, empty/, full/ and locked/ (not to be written to)
+# tool and arguments -> the sentence; {tmp} has text.pth, text.json, empty/, full/ and locked/ (not
+# to be written to)
 CASES = [
     ('train.py configs/none.py', r'the config configs/none.py does not exist'),
     ('train.py {tmp}/text.pth', r'text.pth cannot be read'),
     ('train.py {tmp}/broken.py', r'broken.py cannot be read .*line 1'),
     ('train.py {tmp}/empty.py', r'empty.py has no model'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w', r'the image folder data/mini/unlabelled/? does not exist'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/text.pth/run', r'work directory .* cannot be written to'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/none.pth', r'none.pth does not exist'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/text.pth', r'text.pth is not a checkpoint'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --global-batch 100', r'--global-batch 100 is no multiple of'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --global-batch -64', r'--global-batch -64 is no multiple'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options train_dataloader.0=3 data_root={{tmp}}/full',
-     r'holds no images|sets what is not there'),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options model.backbone.archh=tiny',
-     r"sets what is not there: .*unexpected keyword argument 'archh'"),
-    (f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options train_pipeline.99.type=X', r'--cfg-options .* does not fit'),
-    (f'train.py {DETECT} --work-dir {{tmp}}/w --cfg-options pretrained={{tmp}}/none.pth', r'none.pth does not exist'),
-    (f'train.py {DETECT} --work-dir {{tmp}}/w --cfg-options data_root={{tmp}}/empty',
-     r'annotation file .*empty/annotations/train.json does not exist'),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w',
+        r'the image folder data/mini/unlabelled/? does not exist',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/text.pth/run',
+        r'work directory .* cannot be written to',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/none.pth',
+        r'none.pth does not exist',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/text.pth',
+        r'text.pth is not a checkpoint',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --global-batch 100',
+        r'--global-batch 100 is no multiple of',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --global-batch -64',
+        r'--global-batch -64 is no multiple',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options train_dataloader.0=3 '
+        f'data_root={{tmp}}/full',
+        r'holds no images|sets what is not there',
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options model.backbone.archh=tiny',
+        r"sets what is not there: .*unexpected keyword argument 'archh'",
+    ),
+    (
+        f'train.py {PRETRAIN} --work-dir {{tmp}}/w --cfg-options train_pipeline.99.type=X',
+        r'--cfg-options .* does not fit',
+    ),
+    (
+        f'train.py {DETECT} --work-dir {{tmp}}/w --cfg-options pretrained={{tmp}}/none.pth',
+        r'none.pth does not exist',
+    ),
+    (
+        f'train.py {DETECT} --work-dir {{tmp}}/w --cfg-options data_root={{tmp}}/empty',
+        r'annotation file .*empty/annotations/train.json does not exist',
+    ),
     (f'test.py {PRETRAIN} {{tmp}}/none.pth', r'none.pth does not exist'),
     (f'test.py {PRETRAIN} {{tmp}}/text.pth --out x.json', r'--out x.json should end in .pkl'),
     (f'test.py {PRETRAIN} {{tmp}}/weights.pth --show', r'--show is for detectors'),
@@ -42,7 +76,10 @@ CASES = [
     ('prepare_data.py mini --out {tmp}/out.pth --val 0', r'--val 0 should be at least 1'),
     ('prepare_data.py mini --out {tmp}/out.pth --seed -1', r'--seed -1 should not be negative'),
     ('prepare_data.py mini --out {tmp}/out.pth --size 8', r'--size 8 should be 32 to 1024'),
-    ('prepare_data.py mini --out {tmp}/out.pth --size 100000', r'--size 100000 should be 32 to 1024'),
+    (
+        'prepare_data.py mini --out {tmp}/out.pth --size 100000',
+        r'--size 100000 should be 32 to 1024',
+    ),
     ('prepare_data.py shards {tmp}/none {tmp}/out', r'the folder .*none does not exist'),
     ('prepare_data.py shards {tmp}/empty {tmp}/out', r'empty holds no images'),
     ('prepare_data.py shards {tmp}/full {tmp}/full --size 0', r'--size 0 should be positive'),
@@ -66,7 +103,10 @@ CASES = [
     ('browse_data.py configs/none.py', r'the config configs/none.py does not exist'),
     (f'browse_data.py {PRETRAIN} --number 0', r'--number 0 should be at least 1'),
     (f'browse_data.py {PRETRAIN}', r'the image folder data/mini/unlabelled/? does not exist'),
-    (f'browse_data.py {DETECT} --cfg-options data_root={{tmp}}/empty', r'annotations/train.json does not exist'),
+    (
+        f'browse_data.py {DETECT} --cfg-options data_root={{tmp}}/empty',
+        r'annotations/train.json does not exist',
+    ),
     ('demo.py --seeds -1', r'--seeds -1 should not be negative'),
 ]
 
@@ -94,7 +134,9 @@ def test_one_sentence(line, sentence, places, monkeypatch):
     assert last.startswith('error: ') and re.search(sentence, last), last
     assert 'Traceback' not in output and len(last) < 600
     new = {path for path in places.rglob('*')} - before
-    assert not [path for path in new if path.suffix in ('.pth', '.partial') and path.name != '.lock'], new
+    assert not [
+        path for path in new if path.suffix in ('.pth', '.partial') and path.name != '.lock'
+    ], new
 
 
 @pytest.mark.parametrize('tool', sorted(path.name for path in (ROOT / 'tools').glob('*.py')))
@@ -108,18 +150,32 @@ def test_arguments_that_are_none(tool, arguments):
 @pytest.mark.parametrize('tool', sorted(path.name for path in (ROOT / 'tools').glob('*.py')))
 def test_help(tool):
     code, output = call_tool(f'tools/{tool}', '--help')
-    assert code == 0 and 'usage: ' in output and f'tools/{tool}' in output  # an example in the docstring
-    assert any(line.startswith(f'    python tools/{tool}') for line in (ROOT / 'tools' / tool).read_text().splitlines())
+    assert (
+        code == 0 and 'usage: ' in output and f'tools/{tool}' in output
+    )  # an example in the docstring
+    assert any(
+        line.startswith(f'    python tools/{tool}')
+        for line in (ROOT / 'tools' / tool).read_text().splitlines()
+    )
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='no place that nobody may write to')
-@pytest.mark.parametrize('line', [
-    'prepare_data.py mini --out /proc/mini --val 1 --train 1 --unlabelled 1', 'benchmark.py compare --out /proc/x.json',
-    'study.py transfer --out /proc/x/y.json', 'soak.py --work-dir /proc/soak', f'train.py {PRETRAIN} --work-dir /proc/run',
-    'convert.py {tmp}/swin.pth /proc/out.pth --to mmdet', 'demo.py --out /proc/demo',
-    f'browse_data.py {PRETRAIN} --out /proc/look --cfg-options data_root={{mini}}/unlabelled'])
+@pytest.mark.parametrize(
+    'line',
+    [
+        'prepare_data.py mini --out /proc/mini --val 1 --train 1 --unlabelled 1',
+        'benchmark.py compare --out /proc/x.json',
+        'study.py transfer --out /proc/x/y.json',
+        'soak.py --work-dir /proc/soak',
+        f'train.py {PRETRAIN} --work-dir /proc/run',
+        'convert.py {tmp}/swin.pth /proc/out.pth --to mmdet',
+        'demo.py --out /proc/demo',
+        f'browse_data.py {PRETRAIN} --out /proc/look --cfg-options data_root={{mini}}/unlabelled',
+    ],
+)
 def test_a_place_where_nobody_may_write(line, places, mini, monkeypatch):
     from mmum.models import UMStockSwin
+
     monkeypatch.chdir(places)
     torch.save(UMStockSwin(SMALL_ARCH).state_dict(), places / 'swin.pth')
     code, output = call_tool(*('tools/' + line.format(tmp=places, mini=mini)).split())

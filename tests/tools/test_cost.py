@@ -1,17 +1,17 @@
 """Exact costs: the counters themselves, and what a Swin-T may cost."""
+
 import json
 
 import pytest
 import torch
-from torch import nn
-
 from benchmarks.compare import batch, build
 from benchmarks.cost import training_cost
-from tests.conftest import ROOT
+from torch import nn
+
+from tests.helpers import ROOT
 
 
 class Toy(nn.Module):
-
     def __init__(self):
         super().__init__()
         self.a, self.b = nn.Linear(8, 16, bias=False), nn.Linear(16, 4, bias=False)
@@ -24,7 +24,9 @@ def test_counts_by_hand():
     cost = training_cost(Toy(), torch.randn(5, 8), None)
     # forward: 2 products; backward: both weights' gradients, and that of the input of b
     assert cost['gflop'] * 1e9 == 2 * (8 * 16 + 16 * 4) + 2 * (8 * 16 + 16 * 4) + 2 * 16 * 4
-    assert cost['activation_mb'] * 1e6 == 4 * 16  # the output of relu; not the weights, nor the images
+    assert (
+        cost['activation_mb'] * 1e6 == 4 * 16
+    )  # the output of relu; not the weights, nor the images
 
 
 def test_swin_t_stays_as_lean_as_it_is():
@@ -34,5 +36,7 @@ def test_swin_t_stays_as_lean_as_it_is():
 
 @pytest.mark.parametrize('size, gflop, kept', [('t', 18.2, 45), ('l', 109, 150)])
 def test_the_published_counts_meet_the_goals(size, gflop, kept):
-    ours = json.loads((ROOT / 'docs' / 'results' / f'compare_swin_{size}.json').read_text())['methods']['um_mae']
+    ours = json.loads((ROOT / 'docs' / 'results' / f'compare_swin_{size}.json').read_text())[
+        'methods'
+    ]['um_mae']
     assert ours['gflop'] <= gflop and ours['activation_mb'] <= kept

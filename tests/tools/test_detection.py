@@ -1,4 +1,5 @@
 """tools/train.py and tools/test.py on a tiny mini set: Mask R-CNN."""
+
 import contextlib
 import io
 import json
@@ -9,14 +10,10 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tests.conftest import ROOT, call_tool, output_of
+from tests.helpers import ROOT, SMALL_DETECTOR, call_tool, output_of
 
 CONFIG = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
 PRETRAIN = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
-SMALL = ['model.backbone.arch.embed_dims=16', 'model.backbone.arch.num_heads=[1,2,4,8]',
-         'model.neck.in_channels=[16,32,64,128]',
-         'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1',
-         'default_hooks.logger.interval=1', *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test'))]
 
 
 @pytest.fixture(scope='module')
@@ -24,9 +21,15 @@ def pretrained(tmp_path_factory):
     """A checkpoint as pre-training of the same backbone writes it."""
     from mmengine.config import Config
     from mmpretrain.registry import MODELS
+
     cfg = Config.fromfile(PRETRAIN)
-    cfg.merge_from_dict({'model.backbone.arch.embed_dims': 16, 'model.backbone.arch.num_heads': (1, 2, 4, 8),
-                         'model.neck.in_channels': 128})
+    cfg.merge_from_dict(
+        {
+            'model.backbone.arch.embed_dims': 16,
+            'model.backbone.arch.num_heads': (1, 2, 4, 8),
+            'model.neck.in_channels': 128,
+        }
+    )
     path = tmp_path_factory.mktemp('pretrained') / 'epoch_1.pth'
     torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict(), meta={}), path)
     return path
@@ -35,33 +38,64 @@ def pretrained(tmp_path_factory):
 @pytest.fixture(scope='module')
 def trained(mini, pretrained, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('detection')
-    return work_dir, output_of('tools/train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', f'data_root={mini}',
-                               f'pretrained={pretrained}', *SMALL)
+    return work_dir, output_of(
+        'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        work_dir,
+        '--cfg-options',
+        f'data_root={mini}',
+        f'pretrained={pretrained}',
+        *SMALL_DETECTOR,
+    )
 
 
 def test_training_reports_what_was_loaded(trained, pretrained):
     work_dir, output = trained
     assert (work_dir / 'epoch_1.pth').exists()
-    report = output[output.index(f'UMSwin: from {pretrained}'):]
-    assert re.search(r'loaded: \d\d+ .*\n +resized: 0\n +new: 6 \(norm0.*\n +unused: \d+ \(neck', report)
+    report = output[output.index(f'UMSwin: from {pretrained}') :]
+    assert re.search(
+        r'loaded: \d\d+ .*\n +resized: 0\n +new: 6 \(norm0.*\n +unused: \d+ \(neck', report
+    )
     assert 'coco/bbox_mAP' in output and 'coco/segm_mAP' in output
 
 
 def test_from_scratch_says_so(mini, tmp_path):
-    output = output_of('tools/train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}', *SMALL)
+    output = output_of(
+        'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        f'data_root={mini}',
+        *SMALL_DETECTOR,
+    )
     assert 'UMSwin: from scratch' in output
 
 
 def run_test(trained, mini, tmp_path, *arguments, options=()):
     work_dir, _ = trained
-    return output_of('tools/test.py', CONFIG, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'work', *arguments,
-                     '--cfg-options', f'data_root={mini}', *SMALL, f'test_evaluator.outfile_prefix={tmp_path}/results',
-                     'model.test_cfg.rcnn.score_thr=0.001', *options)
+    return output_of(
+        'tools/test.py',
+        CONFIG,
+        work_dir / 'epoch_1.pth',
+        '--work-dir',
+        tmp_path / 'work',
+        *arguments,
+        '--cfg-options',
+        f'data_root={mini}',
+        *SMALL_DETECTOR,
+        f'test_evaluator.outfile_prefix={tmp_path}/results',
+        'model.test_cfg.rcnn.score_thr=0.001',
+        *options,
+    )
 
 
-@pytest.mark.parametrize('arguments, options', [
-    ([], []), (['--tta'], []),
-    ([], ['model.test_cfg.rcnn.nms.type=soft_nms'])], ids=['plain', 'tta', 'soft'])
+@pytest.mark.parametrize(
+    'arguments, options',
+    [([], []), (['--tta'], []), ([], ['model.test_cfg.rcnn.nms.type=soft_nms'])],
+    ids=['plain', 'tta', 'soft'],
+)
 def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, arguments, options):
     output = run_test(trained, mini, tmp_path, *arguments, options=options)
     coco = COCO(str(mini / 'annotations' / 'val.json'))
@@ -69,13 +103,16 @@ def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, arguments, optio
         found = json.loads((tmp_path / f'results.{kind}.json').read_text())
         assert found
         evaluation = COCOeval(coco, coco.loadRes(found), kind)
-        # mmdet's limits: AP at 100 detections an image, the rest at up to 1000; at most 20 are made here
+        # mmdet's limits: AP at 100 detections an image, the rest at up to 1000; at most 20 are made
+        # here
         evaluation.params.maxDets = [100, 300, 1000]
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
-        for name, value in zip(('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l'), evaluation.stats):
+        for name, value in zip(
+            ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l'), evaluation.stats
+        ):
             printed = float(re.search(rf'coco/{kind}_{name}: (-?[0-9.]+)', output)[1])
             assert printed == pytest.approx(value, abs=5.1e-4), (kind, name)
 
@@ -85,15 +122,25 @@ def test_images_without_annotations_are_only_written(trained, mini, tmp_path):
     content = json.loads((mini / 'annotations' / 'val.json').read_text())
     del content['annotations']
     (tmp_path / 'test.json').write_text(json.dumps(content))
-    run_test(trained, mini, tmp_path, options=['test_evaluator.format_only=True',
-                                               f'test_evaluator.ann_file={tmp_path}/test.json',
-                                               f'test_dataloader.dataset.ann_file={tmp_path}/test.json'])
+    run_test(
+        trained,
+        mini,
+        tmp_path,
+        options=[
+            'test_evaluator.format_only=True',
+            f'test_evaluator.ann_file={tmp_path}/test.json',
+            f'test_dataloader.dataset.ann_file={tmp_path}/test.json',
+        ],
+    )
     assert json.loads((tmp_path / 'results.segm.json').read_text())
 
 
 def test_pictures_and_predictions(trained, mini, tmp_path):
     import pickle
-    run_test(trained, mini, tmp_path, '--show-dir', tmp_path / 'pictures', '--out', tmp_path / 'out.pkl')
+
+    run_test(
+        trained, mini, tmp_path, '--show-dir', tmp_path / 'pictures', '--out', tmp_path / 'out.pkl'
+    )
     assert len(list((tmp_path / 'pictures').rglob('*.jpg'))) == 4
     assert (tmp_path / 'pictures' / '000000.jpg').exists()  # there, and not nested
     predictions = pickle.loads((tmp_path / 'out.pkl').read_bytes())
@@ -101,9 +148,19 @@ def test_pictures_and_predictions(trained, mini, tmp_path):
 
 
 def test_a_pretraining_checkpoint_is_not_tested_as_a_detector(pretrained, mini, tmp_path):
-    code, output = call_tool('tools/test.py', CONFIG, pretrained, '--work-dir', tmp_path, '--cfg-options', f'data_root={mini}',
-                             *SMALL)
-    assert code == 2 and re.search(r'error: .*epoch_1.pth lacks \d+ parameters of the model', output)
+    code, output = call_tool(
+        'tools/test.py',
+        CONFIG,
+        pretrained,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        f'data_root={mini}',
+        *SMALL_DETECTOR,
+    )
+    assert code == 2 and re.search(
+        r'error: .*epoch_1.pth lacks \d+ parameters of the model', output
+    )
 
 
 BAD = {
@@ -111,15 +168,35 @@ BAD = {
     'absent checkpoint': ('pretrained={tmp}/absent.pth', 'absent.pth does not exist'),
     'nothing matches': ('pretrained={tmp}/other.pth', 'nothing in .*other.pth matches UMSwin'),
     'missing root': ('data_root={tmp}/absent', 'absent/ does not exist'),
-    'absent images': ('train_dataloader.dataset.ann_file={tmp}/absent.json', r"names 1 files that are not in .*first no\.jpg"),
-    'no annotations': ('train_dataloader.dataset.ann_file={tmp}/text.pth', 'text.pth is not a COCO annotation file'),
-    'empty annotations': ('train_dataloader.dataset.ann_file={tmp}/empty.json', 'empty.json lists no images'),
-    'images alone': ('train_dataloader.dataset.ann_file={tmp}/nothing.json', 'nothing.json lists no annotations'),
-    'classes': ('train_dataloader.dataset.metainfo.classes=[cat,dog]', 'class cat, dog of the config'),
+    'absent images': (
+        'train_dataloader.dataset.ann_file={tmp}/absent.json',
+        r'names 1 files that are not in .*first no\.jpg',
+    ),
+    'no annotations': (
+        'train_dataloader.dataset.ann_file={tmp}/text.pth',
+        'text.pth is not a COCO annotation file',
+    ),
+    'empty annotations': (
+        'train_dataloader.dataset.ann_file={tmp}/empty.json',
+        'empty.json lists no images',
+    ),
+    'images alone': (
+        'train_dataloader.dataset.ann_file={tmp}/nothing.json',
+        'nothing.json lists no annotations',
+    ),
+    'classes': (
+        'train_dataloader.dataset.metainfo.classes=[cat,dog]',
+        'class cat, dog of the config',
+    ),
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
-    'cut image': ('train_dataloader.dataset.data_prefix.img={tmp}/cut', r'cut/00000\d.jpg cannot be read as an image'),
-    'unknown category': ('train_dataloader.dataset.ann_file={tmp}/category.json',
-                         r'1 x annotation of an unknown category \(id 1\)'),
+    'cut image': (
+        'train_dataloader.dataset.data_prefix.img={tmp}/cut',
+        r'cut/00000\d.jpg cannot be read as an image',
+    ),
+    'unknown category': (
+        'train_dataloader.dataset.ann_file={tmp}/category.json',
+        r'1 x annotation of an unknown category \(id 1\)',
+    ),
     'load_from': ('load_from={tmp}/other.pth', 'nothing in the checkpoint .*other.pth matches'),
 }
 
@@ -130,7 +207,9 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     (tmp_path / 'text.pth').write_text('no checkpoint')
     torch.save(dict(state_dict={'a.b': torch.zeros(1)}), tmp_path / 'other.pth')
     annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
-    (tmp_path / 'empty.json').write_text(json.dumps({**annotations, 'images': [], 'annotations': []}))
+    (tmp_path / 'empty.json').write_text(
+        json.dumps({**annotations, 'images': [], 'annotations': []})
+    )
     (tmp_path / 'nothing.json').write_text(json.dumps({**annotations, 'annotations': []}))
     annotations['images'][3]['file_name'] = 'no.jpg'
     (tmp_path / 'absent.json').write_text(json.dumps(annotations))
@@ -140,10 +219,18 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
     (tmp_path / 'cut').mkdir()
     for path in (mini / 'train').glob('*.jpg'):
         (tmp_path / 'cut' / path.name).write_bytes(path.read_bytes()[:2000])
-    small = [option for option in SMALL if not (case == 'arch' and 'arch' in option)]
+    small = [option for option in SMALL_DETECTOR if not (case == 'arch' and 'arch' in option)]
     root = [] if option.startswith('data_root') else [f'data_root={mini}']
-    code, output = call_tool('tools/train.py', CONFIG, '--work-dir', tmp_path / 'work', '--cfg-options', *root, *small,
-                             option.format(tmp=tmp_path))
+    code, output = call_tool(
+        'tools/train.py',
+        CONFIG,
+        '--work-dir',
+        tmp_path / 'work',
+        '--cfg-options',
+        *root,
+        *small,
+        option.format(tmp=tmp_path),
+    )
     assert code == 2, output[-2000:]
     last = output.strip().splitlines()[-1]
     assert last.startswith('error: ') and re.search(sentence, last), last
@@ -152,18 +239,30 @@ def test_bad_input_gets_one_sentence(case, mini, tmp_path):
 
 def test_stuff_maps_that_are_missing(mini, tmp_path):
     code, output = call_tool(
-        'tools/train.py', ROOT / 'configs' / 'detection' / 'htc_um-swin-t_fpn_3x_coco.py', '--work-dir', tmp_path,
-        '--cfg-options', f'data_root={mini}', 'num_classes=10', 'train_dataloader.dataset.ann_file=annotations/train.json',
-        'train_dataloader.dataset.data_prefix.img=train')
+        'tools/train.py',
+        ROOT / 'configs' / 'detection' / 'htc_um-swin-t_fpn_3x_coco.py',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        f'data_root={mini}',
+        'num_classes=10',
+        'train_dataloader.dataset.ann_file=annotations/train.json',
+        'train_dataloader.dataset.data_prefix.img=train',
+    )
     assert code == 2
-    assert re.search(r'error: 8 stuff maps are not in .*stuffthingmaps/train2017, first 000000.png, .* without_semantic',
-                     output)
+    assert re.search(
+        r'error: 8 stuff maps are not in .*stuffthingmaps/train2017, first 000000.png, .* '
+        r'without_semantic',
+        output,
+    )
 
 
 def test_boxes_that_training_leaves_out_are_named(mini, tmp_path):
-    """Outside the image, without area, crowds: said before the first iteration, and no reason to stop."""
+    """Outside the image, without area, crowds: said before the first iteration, and no reason to
+    stop."""
     from mmum.engine.config import load_config
     from mmum.engine.preflight import preflight
+
     annotations = json.loads((mini / 'annotations' / 'train.json').read_text())
     boxes = annotations['annotations']
     boxes[0]['bbox'], boxes[1]['bbox'], boxes[2]['iscrowd'] = [200, 10, 5, 5], [10, 10, 0, 5], 1
@@ -173,6 +272,6 @@ def test_boxes_that_training_leaves_out_are_named(mini, tmp_path):
     said = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmum.engine.preflight.print_log', lambda text, *args: said.append(text))
-        preflight(cfg, splits=('train', ))
+        preflight(cfg, splits=('train',))
     assert any('1 x box outside its image (id 1), left out of training' in text for text in said)
     assert any('1 x box without area (id 2), left out of training' in text for text in said)

@@ -1,4 +1,5 @@
 """Every detector, smaller but through its own config: two training steps, and box and mask AP."""
+
 import json
 
 import cv2
@@ -9,21 +10,37 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmum.engine.config import load_config
-from tests.conftest import ROOT, golden
-from tests.test_configs import SMALLER
+from tests.helpers import ROOT, SMALLER, golden
 
-DETECTORS = sorted(path for path in (ROOT / 'configs' / 'detection').glob('*.py') if 'tta' not in path.stem)
+DETECTORS = sorted(
+    path for path in (ROOT / 'configs' / 'detection').glob('*.py') if 'tta' not in path.stem
+)
 SMALL_SIDES = dict(
-    Resize=dict(scale=(128, 128)), RandomResize=dict(scale=[(128, 96), (128, 128)], ratio_range=None),
-    RandomChoiceResize=dict(scales=[(96, 128), (128, 128)]), RandomCrop=dict(crop_size=(96, 96)))
-WIDTHS = {'in_channels': {256: 64}, 'out_channels': {256: 64}, 'feat_channels': {256: 64}, 'conv_out_channels': {256: 64},
-          'fc_out_channels': {1024: 64}, 'num_heads': {24: 4, 48: 4}}
+    Resize=dict(scale=(128, 128)),
+    RandomResize=dict(scale=[(128, 96), (128, 128)], ratio_range=None),
+    RandomChoiceResize=dict(scales=[(96, 128), (128, 128)]),
+    RandomCrop=dict(crop_size=(96, 96)),
+)
+WIDTHS = {
+    'in_channels': {256: 64},
+    'out_channels': {256: 64},
+    'feat_channels': {256: 64},
+    'conv_out_channels': {256: 64},
+    'fc_out_channels': {1024: 64},
+    'num_heads': {24: 4, 48: 4},
+}
 
 
 def reduce(value):
     """Smaller images and widths, everywhere in a config."""
     if isinstance(value, dict):
-        value.update({k: v for k, v in SMALL_SIDES.get(value.get('type'), {}).items() if k in value or k != 'ratio_range'})
+        value.update(
+            {
+                k: v
+                for k, v in SMALL_SIDES.get(value.get('type'), {}).items()
+                if k in value or k != 'ratio_range'
+            }
+        )
         for key, one in value.items():
             if isinstance(one, int):
                 value[key] = WIDTHS.get(key, {}).get(one, one)
@@ -39,7 +56,10 @@ def coco(mini):
     """The mini set with stuff maps."""
     (mini / 'stuff').mkdir(exist_ok=True)
     for path in (mini / 'train').glob('*.jpg'):
-        cv2.imwrite(str(mini / 'stuff' / f'{path.stem}.png'), np.random.RandomState(0).randint(0, 183, (128, 128), np.uint8))
+        cv2.imwrite(
+            str(mini / 'stuff' / f'{path.stem}.png'),
+            np.random.RandomState(0).randint(0, 183, (128, 128), np.uint8),
+        )
     return mini
 
 
@@ -49,11 +69,20 @@ def small_config(path, coco):
     backbone.update(SMALLER[backbone.type])
     if backbone.type == 'UMPVT':
         backbone.pop('window_size', None)
-    cfg.model.neck.in_channels = [16, 32, 64, 128][-len(backbone.out_indices):]
-    for part in (cfg.model.neck, cfg.model.get('rpn_head'), cfg.model.get('roi_head'), cfg.model.get('bbox_head')):
+    cfg.model.neck.in_channels = [16, 32, 64, 128][-len(backbone.out_indices) :]
+    for part in (
+        cfg.model.neck,
+        cfg.model.get('rpn_head'),
+        cfg.model.get('roi_head'),
+        cfg.model.get('bbox_head'),
+    ):
         reduce(part)
     if cfg.model.get('roi_head'):  # fewer boxes
-        stages = cfg.model.train_cfg.rcnn if isinstance(cfg.model.train_cfg.rcnn, list) else [cfg.model.train_cfg.rcnn]
+        stages = (
+            cfg.model.train_cfg.rcnn
+            if isinstance(cfg.model.train_cfg.rcnn, list)
+            else [cfg.model.train_cfg.rcnn]
+        )
         for stage in stages:
             stage.sampler.num = 32
         cfg.model.train_cfg.rpn_proposal.max_per_img = cfg.model.test_cfg.rpn.max_per_img = 50
@@ -62,8 +91,11 @@ def small_config(path, coco):
         dataset = loader.dataset
         reduce(dataset.pipeline)
         seg = dict(seg='stuff/') if 'seg' in dataset.data_prefix else {}
-        dataset.update(ann_file=f'annotations/{split}.json', data_prefix=dict(img=f'{split}/', **seg),
-                       metainfo=dict(classes=tuple('0123456789')))
+        dataset.update(
+            ann_file=f'annotations/{split}.json',
+            data_prefix=dict(img=f'{split}/', **seg),
+            metainfo=dict(classes=tuple('0123456789')),
+        )
     cfg.test_evaluator.ann_file = f'{coco}/annotations/val.json'
     return cfg
 
@@ -71,6 +103,7 @@ def small_config(path, coco):
 @pytest.mark.parametrize('path', DETECTORS, ids=lambda path: path.stem)
 def test_two_steps_and_an_evaluation(path, coco):
     from mmdet.registry import DATASETS, METRICS, MODELS
+
     init_default_scope('mmdet')
     cfg = small_config(path, coco)
     model = MODELS.build(cfg.model)
@@ -89,12 +122,18 @@ def test_two_steps_and_an_evaluation(path, coco):
         losses.append(loss.item())
     # the targets of GFL are the quality of its own boxes: its loss may grow at first
     assert np.isfinite(losses).all() and (losses[2] < losses[0] or cfg.model.type == 'GFL')
-    without = [name for name, p in model.backbone.named_parameters() if p.requires_grad and p.grad is None]
-    assert not [name for name in without if 'secondary_token' not in name and 'mask_token' not in name]
+    without = [
+        name for name, p in model.backbone.named_parameters() if p.requires_grad and p.grad is None
+    ]
+    assert not [
+        name for name in without if 'secondary_token' not in name and 'mask_token' not in name
+    ]
     kinds = {'loss_mask' in key.rpartition('.')[2] for key in parts}
     masks = True in kinds
     assert masks == ('gfl' not in path.stem)
-    assert ('loss_semantic_seg' in parts) == bool(cfg.model.get('roi_head', {}).get('semantic_head'))
+    assert ('loss_semantic_seg' in parts) == bool(
+        cfg.model.get('roi_head', {}).get('semantic_head')
+    )
     model.eval()
     cfg.test_evaluator.pop('backend_args', None)
     metric = METRICS.build(cfg.test_evaluator)
@@ -108,30 +147,51 @@ def test_two_steps_and_an_evaluation(path, coco):
     assert 0 <= found['coco/bbox_mAP'] <= 1 and ('coco/segm_mAP' in found) == masks
 
 
-@pytest.mark.parametrize('path', [path for path in DETECTORS if '_um_' in path.stem and 'nano' not in path.stem],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'path',
+    [path for path in DETECTORS if '_um_' in path.stem and 'nano' not in path.stem],
+    ids=lambda path: path.stem,
+)
 def test_the_authors_files_start_it(path, tmp_path):
-    """A checkpoint in their names: every key of the encoder is used, and nothing else is wanting but the new norms."""
+    """A checkpoint in their names: every key of the encoder is used, and nothing else is wanting
+    but the new norms."""
     from mmdet.registry import MODELS
 
     from mmum.checkpoints import load_backbone
     from mmum.checkpoints.authors_keys import from_authors
+
     cfg = load_config(str(path))
     kind = 'pvt' if cfg.model.backbone.type == 'UMPVT' else 'swin'
     numbers = golden(f'um_mae_{kind}_pretrain')
-    weights = {key.removeprefix('weight.'): value for key, value in numbers.items() if key.startswith('weight.')}
-    arch = dict(embed_dims=(16, 32, 64, 128), depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratios=(4, 4, 4, 4))
-    arch = arch if kind == 'pvt' else dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
+    weights = {
+        key.removeprefix('weight.'): value
+        for key, value in numbers.items()
+        if key.startswith('weight.')
+    }
+    arch = dict(
+        embed_dims=(16, 32, 64, 128),
+        depths=(2, 2, 2, 2),
+        num_heads=(1, 2, 4, 8),
+        mlp_ratios=(4, 4, 4, 4),
+    )
+    arch = (
+        arch if kind == 'pvt' else dict(embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8))
+    )
     cfg.model.backbone.update(arch=arch, init_cfg=None)
     if kind == 'swin':
         cfg.model.backbone.pos_mlp_dims = 8
     backbone = MODELS.build(cfg.model.backbone)
     report = load_backbone(backbone, weights)
-    ours = {key.removeprefix('backbone.'): value for key, value in from_authors(weights).items()
-            if key.startswith('backbone.')}
+    ours = {
+        key.removeprefix('backbone.'): value
+        for key, value in from_authors(weights).items()
+        if key.startswith('backbone.')
+    }
     state = backbone.state_dict()
     last = {'norm3.weight', 'norm3.bias'} - set(state)
-    assert set(ours) - last <= set(state) and all(torch.equal(state[key], ours[key]) for key in set(ours) - last)
+    assert set(ours) - last <= set(state) and all(
+        torch.equal(state[key], ours[key]) for key in set(ours) - last
+    )
     new = report.splitlines()[2]
     assert 'new: ' in new and 'stages' not in new and 'patch' not in new
     unused = report.splitlines()[3]
@@ -139,10 +199,14 @@ def test_the_authors_files_start_it(path, tmp_path):
 
 
 def test_soft_and_hard_nms(coco):
-    """By the one option that docs/detectors.md names: soft-NMS lowers the scores of what hard NMS removes."""
+    """By the one option that docs/detectors.md names: soft-NMS lowers the scores of what hard NMS
+    removes."""
     from mmdet.registry import DATASETS, MODELS
+
     init_default_scope('mmdet')
-    cfg = small_config(ROOT / 'configs' / 'detection' / 'htcpp-without-semantic_um-swin-t_fpn_6x_coco.py', coco)
+    cfg = small_config(
+        ROOT / 'configs' / 'detection' / 'htcpp-without-semantic_um-swin-t_fpn_6x_coco.py', coco
+    )
     option = 'model.test_cfg.rcnn.nms.type=nms'
     assert option in (ROOT / 'docs' / 'detectors.md').read_text()
     cfg.model.test_cfg.rcnn.max_per_img = 100000
@@ -156,7 +220,9 @@ def test_soft_and_hard_nms(coco):
             found.append(model.test_step(pseudo_collate([image]))[0].pred_instances)
     soft, hard = found
     assert len(soft) > len(hard) > 0
-    assert torch.equal(soft.bboxes[0], hard.bboxes[0]) and torch.equal(soft.scores[0], hard.scores[0])
+    assert torch.equal(soft.bboxes[0], hard.bboxes[0]) and torch.equal(
+        soft.scores[0], hard.scores[0]
+    )
 
 
 def test_multi_scale_testing(coco):
@@ -164,10 +230,13 @@ def test_multi_scale_testing(coco):
     from mmdet.registry import DATASETS, MODELS
 
     from mmum.engine.config import set_tta
+
     init_default_scope('mmdet')
     cfg = small_config(ROOT / 'configs' / 'detection' / 'htcpp_um-swin-l_fpn_6x_coco_tta.py', coco)
     views = cfg.tta_pipeline[1].transforms
-    assert [t.scale for t in views[0]] == [(1600, side) for side in (400, 600, 800, 1000, 1200, 1400)]
+    assert [t.scale for t in views[0]] == [
+        (1600, side) for side in (400, 600, 800, 1000, 1200, 1400)
+    ]
     views[0] = views[0][:2]
     for t, side in zip(views[0], (64, 128)):
         t.scale = (160, side)
@@ -177,8 +246,11 @@ def test_multi_scale_testing(coco):
     batch = pseudo_collate([DATASETS.build(cfg.test_dataloader.dataset)[0]])
     assert len(batch['inputs']) == 4
     with torch.no_grad():
-        found, = model.test_step(batch)
-    assert 0 < len(found.pred_instances) <= 100 and found.pred_instances.masks.shape[1:] == (128, 128)
+        (found,) = model.test_step(batch)
+    assert 0 < len(found.pred_instances) <= 100 and found.pred_instances.masks.shape[1:] == (
+        128,
+        128,
+    )
 
 
 def test_the_papers_htc():
@@ -189,18 +261,32 @@ def test_the_papers_htc():
     assert cfg.optim_wrapper.optimizer.type == 'AdamW' and cfg.optim_wrapper.optimizer.lr == 1e-4
     assert 'momentum' not in cfg.optim_wrapper.optimizer
     kinds = [t.type for t in cfg.train_dataloader.dataset.pipeline]
-    assert kinds == ['LoadImageStrict', 'LoadAnnotations', 'OpenCVInstaBoost', 'RandomResize', 'RandomFlip', 'PackDetInputs']
+    assert kinds == [
+        'LoadImageStrict',
+        'LoadAnnotations',
+        'OpenCVInstaBoost',
+        'RandomResize',
+        'RandomFlip',
+        'PackDetInputs',
+    ]
     assert cfg.train_dataloader.dataset.pipeline[3].scale == [(1600, 400), (1600, 1400)]
-    assert cfg.model.test_cfg.rcnn.nms.type == 'soft_nms' and cfg.model.neck.type == 'GlobalAttentionFPN'
+    assert (
+        cfg.model.test_cfg.rcnn.nms.type == 'soft_nms'
+        and cfg.model.neck.type == 'GlobalAttentionFPN'
+    )
     assert cfg.model.roi_head.semantic_head.num_classes == 183 and cfg.model.backbone.with_cp
 
 
 def test_parameters_are_those_of_the_swin_paper():
-    """Counted by tools/benchmark.py; of UM-MAE's Swin but for the merges, of 4 x 2 C^2 instead of 4 C x 2 C and a bias."""
+    """Counted by tools/benchmark.py; of UM-MAE's Swin but for the merges, of 4 x 2 C^2 instead of 4
+    C x 2 C and a bias."""
     counted = json.loads((ROOT / 'docs' / 'results' / 'detectors.json').read_text())['detectors']
-    for name, (parameters, gmac) in dict(mask-rcnn_swin-t_fpn_1x_coco=(48, 264), cascade-mask-rcnn_swin-t_fpn_3x_coco=(86, 745),
-                                         cascade-mask-rcnn_swin-b_fpn_3x_coco=(145, 982),
-                                         htcpp_um-swin-l_fpn_6x_coco=(284, 1470)).items():
+    for name, (parameters, gmac) in {
+        'mask-rcnn_swin-t_fpn_1x_coco': (48, 264),
+        'cascade-mask-rcnn_swin-t_fpn_3x_coco': (86, 745),
+        'cascade-mask-rcnn_swin-b_fpn_3x_coco': (145, 982),
+        'htcpp_um-swin-l_fpn_6x_coco': (284, 1470),
+    }.items():
         assert counted[name]['paper'] == [parameters, gmac]
         assert round(counted[name]['parameters'] / 1e6) == parameters
         assert abs(counted[name]['gmac'] / gmac - 1) < 0.02, name
@@ -210,6 +296,7 @@ def test_parameters_are_those_of_the_swin_paper():
 def test_scales_of_htcpp(size, side, other):
     """The short side is 400 to 1400 and the long one at most 1600."""
     from mmdet.registry import TRANSFORMS
+
     init_default_scope('mmdet')
     cfg = load_config(str(ROOT / 'configs' / 'detection' / 'htcpp_um-swin-t_fpn_6x_coco.py'))
     resize = TRANSFORMS.build(cfg.train_pipeline[3])
@@ -223,6 +310,7 @@ def test_scales_of_htcpp(size, side, other):
 
 def test_global_attention_begins_as_it_was():
     from mmum.models.downstream.global_attention_fpn import GlobalAttention, GlobalAttentionFPN
+
     layer = GlobalAttention(64)
     layer.init_weights()
     x = torch.randn(2, 64, 5, 7)
@@ -233,8 +321,12 @@ def test_global_attention_begins_as_it_was():
     # every token sees all others, in any order
     order = torch.randperm(35)
     shuffled = x.flatten(2)[..., order].view_as(x)
-    torch.testing.assert_close(layer(shuffled), layer(x).flatten(2)[..., order].view_as(x), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        layer(shuffled), layer(x).flatten(2)[..., order].view_as(x), atol=1e-4, rtol=1e-4
+    )
     neck = GlobalAttentionFPN([16, 32, 64, 128], out_channels=32, num_outs=5)
     neck.init_weights()
     outs = neck([torch.randn(1, 16 * 2**i, 32 // 2**i, 32 // 2**i) for i in range(4)])
-    assert [tuple(out.shape[1:]) for out in outs] == [(32, side, side) for side in (32, 16, 8, 4, 2)]
+    assert [tuple(out.shape[1:]) for out in outs] == [
+        (32, side, side) for side in (32, 16, 8, 4, 2)
+    ]

@@ -1,4 +1,5 @@
 """tools/predict.py on an image, a folder and a video."""
+
 import contextlib
 import io
 import json
@@ -10,10 +11,14 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from tests.conftest import ROOT, call_tool
+from tests.helpers import ROOT, call_tool
 
 CONFIG = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
-OPTIONS = ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.001', 'model.test_cfg.rcnn.max_per_img=5']
+OPTIONS = [
+    '--cfg-options',
+    'model.test_cfg.rcnn.score_thr=0.001',
+    'model.test_cfg.rcnn.max_per_img=5',
+]
 
 
 @pytest.fixture(scope='module')
@@ -22,12 +27,18 @@ def checkpoint(tmp_path_factory):
     from mmengine.registry import init_default_scope
 
     from mmum.engine.config import load_config
+
     init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(load_config(str(CONFIG)).model)
     model.init_weights()
     path = tmp_path_factory.mktemp('checkpoint') / 'epoch_1.pth'
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple('0123456789')))), path)
+    torch.save(
+        dict(
+            state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple('0123456789')))
+        ),
+        path,
+    )
     return path
 
 
@@ -35,39 +46,78 @@ def checkpoint(tmp_path_factory):
 def sources(mini, tmp_path_factory):
     folder = tmp_path_factory.mktemp('sources')
     shutil.copytree(mini / 'val', folder / 'images' / 'deep')
-    video = cv2.VideoWriter(str(folder / 'video.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (128, 128))
+    video = cv2.VideoWriter(
+        str(folder / 'video.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (128, 128)
+    )
     for path in sorted((mini / 'val').glob('*.jpg'))[:3]:
         video.write(cv2.imread(str(path)))
     video.release()
     return folder
 
 
-@pytest.mark.parametrize('source, number', [('images', 4), ('images/deep/000001.jpg', 1), ('video.avi', 3)])
+@pytest.mark.parametrize(
+    'source, number', [('images', 4), ('images/deep/000001.jpg', 1), ('video.avi', 3)]
+)
 def test_pictures_and_results(source, number, checkpoint, sources, tmp_path):
-    code, output = call_tool('tools/predict.py', sources / source, CONFIG, checkpoint, '--out', tmp_path, '--score', 0,
-                             *OPTIONS)
+    code, output = call_tool(
+        'tools/predict.py',
+        sources / source,
+        CONFIG,
+        checkpoint,
+        '--out',
+        tmp_path,
+        '--score',
+        0,
+        *OPTIONS,
+    )
     assert code == 0, output[-2000:]
     pictures = list(tmp_path.rglob('*.jpg'))
-    assert len(pictures) == number and all(cv2.imread(str(path)).shape == (128, 128, 3) for path in pictures)
+    assert len(pictures) == number and all(
+        cv2.imread(str(path)).shape == (128, 128, 3) for path in pictures
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # COCO's own reader takes them
         found = COCO(str(tmp_path / 'images.json')).loadRes(str(tmp_path / 'results.json'))
     assert len(found.imgs) == number and f'{number} images, {len(found.anns)} detections' in output
-    assert all('segmentation' in one and one['category_id'] in range(1, 11) for one in found.anns.values())
+    assert all(
+        'segmentation' in one and one['category_id'] in range(1, 11) for one in found.anns.values()
+    )
 
 
 def test_a_bad_image_among_good_ones_is_left_out(checkpoint, mini, tmp_path):
     shutil.copytree(mini / 'val', tmp_path / 'images')
     (tmp_path / 'images' / '000002.jpg').write_text('no image')
-    code, output = call_tool('tools/predict.py', tmp_path / 'images', CONFIG, checkpoint, '--out', tmp_path / 'out', *OPTIONS)
-    assert code == 0 and '3 images, ' in output and re.search(r'left out: .*000002.jpg cannot be read', output), output[-1000:]
+    code, output = call_tool(
+        'tools/predict.py',
+        tmp_path / 'images',
+        CONFIG,
+        checkpoint,
+        '--out',
+        tmp_path / 'out',
+        *OPTIONS,
+    )
+    assert (
+        code == 0
+        and '3 images, ' in output
+        and re.search(r'left out: .*000002.jpg cannot be read', output)
+    ), output[-1000:]
     assert len(json.loads((tmp_path / 'out' / 'images.json').read_text())['images']) == 3
 
 
 def test_ids_of_annotations(checkpoint, mini, tmp_path):
     from pycocotools.cocoeval import COCOeval
+
     annotations = mini / 'annotations' / 'val.json'
-    code, output = call_tool('tools/predict.py', mini / 'val', CONFIG, checkpoint, '--out', tmp_path, '--annotations',
-                             annotations, *OPTIONS)
+    code, output = call_tool(
+        'tools/predict.py',
+        mini / 'val',
+        CONFIG,
+        checkpoint,
+        '--out',
+        tmp_path,
+        '--annotations',
+        annotations,
+        *OPTIONS,
+    )
     assert code == 0, output[-2000:]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
@@ -76,23 +126,37 @@ def test_ids_of_annotations(checkpoint, mini, tmp_path):
     assert {one['image_id'] for one in results} <= set(truth.imgs)
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (['{tmp}/none.jpg', CONFIG, '{pth}'], 'none.jpg does not exist'),
-    (['{tmp}', CONFIG, '{pth}'], 'holds no images'),
-    (['{tmp}/text.jpg', CONFIG, '{pth}'], 'text.jpg cannot be read as an image'),
-    (['{tmp}/text.mp4', CONFIG, '{pth}'], 'text.mp4 cannot be read as a video'),
-    (['{mini}', CONFIG, '{tmp}/none.pth'], 'none.pth does not exist'),
-    (['{mini}', CONFIG, '{pth}', '--score', '2'], '--score 2.0 should lie between 0 and 1'),
-    (['{mini}', CONFIG, '{pth}', '--annotations', '{tmp}/none.json'], 'none.json is not a COCO annotation file'),
-    (['{mini}', ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py', '{pth}'], 'is no config of a detector'),
-])
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        (['{tmp}/none.jpg', CONFIG, '{pth}'], 'none.jpg does not exist'),
+        (['{tmp}', CONFIG, '{pth}'], 'holds no images'),
+        (['{tmp}/text.jpg', CONFIG, '{pth}'], 'text.jpg cannot be read as an image'),
+        (['{tmp}/text.mp4', CONFIG, '{pth}'], 'text.mp4 cannot be read as a video'),
+        (['{mini}', CONFIG, '{tmp}/none.pth'], 'none.pth does not exist'),
+        (['{mini}', CONFIG, '{pth}', '--score', '2'], '--score 2.0 should lie between 0 and 1'),
+        (
+            ['{mini}', CONFIG, '{pth}', '--annotations', '{tmp}/none.json'],
+            'none.json is not a COCO annotation file',
+        ),
+        (
+            ['{mini}', ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py', '{pth}'],
+            'is no config of a detector',
+        ),
+    ],
+)
 def test_one_sentence(arguments, sentence, checkpoint, mini, tmp_path):
     places = dict(tmp=tmp_path / 'places', pth=checkpoint, mini=mini / 'val')
     places['tmp'].mkdir()
     if '{tmp}' not in arguments:
         (places['tmp'] / 'text.jpg').write_text('no image')
         (places['tmp'] / 'text.mp4').write_text('no video')
-    code, output = call_tool('tools/predict.py', *(str(one).format(**places) for one in arguments), '--out', tmp_path / 'out')
+    code, output = call_tool(
+        'tools/predict.py',
+        *(str(one).format(**places) for one in arguments),
+        '--out',
+        tmp_path / 'out',
+    )
     last = output.strip().splitlines()[-1]
     assert code == 2 and last.startswith('error: ') and sentence in last, output[-1500:]
     assert not list((tmp_path / 'out').glob('*'))

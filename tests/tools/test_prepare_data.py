@@ -1,10 +1,11 @@
 """tools/prepare_data.py looks over COCO and ImageNet as users have them."""
+
 import json
 import shutil
 
 import pytest
 
-from tests.conftest import call_tool
+from tests.helpers import ROOT, call_tool
 
 
 @pytest.fixture
@@ -13,14 +14,21 @@ def coco(mini, tmp_path):
     (root / 'annotations').mkdir(parents=True)
     for split in ('train', 'val'):
         shutil.copytree(mini / split, root / f'{split}2017')
-        shutil.copy(mini / 'annotations' / f'{split}.json', root / 'annotations' / f'instances_{split}2017.json')
+        shutil.copy(
+            mini / 'annotations' / f'{split}.json',
+            root / 'annotations' / f'instances_{split}2017.json',
+        )
     return root
 
 
 def test_coco(coco):
     code, output = call_tool('tools/prepare_data.py', 'coco', coco)
     assert code == 0 and f'--cfg-options data_root={coco}/' in output
-    assert 'train: 8 images, ' in output and 'COCO has 118287 images' in output and 'no stuff maps' in output
+    assert (
+        'train: 8 images, ' in output
+        and 'COCO has 118287 images' in output
+        and 'no stuff maps' in output
+    )
 
 
 def test_coco_that_lacks_something(coco):
@@ -36,7 +44,11 @@ def test_coco_that_lacks_something(coco):
     shutil.rmtree(coco / 'val2017')
     (coco / 'annotations' / 'instances_train2017.json').unlink()
     code, output = call_tool('tools/prepare_data.py', 'coco', coco)
-    assert code == 1 and 'val2017: no images' in output and 'instances_train2017.json is missing' in output
+    assert (
+        code == 1
+        and 'val2017: no images' in output
+        and 'instances_train2017.json is missing' in output
+    )
 
 
 def test_imagenet(mini, tmp_path):
@@ -54,14 +66,22 @@ def test_imagenet(mini, tmp_path):
     assert 'different classes, first dog, mouse' in output
     shutil.rmtree(root / 'val')
     shutil.copytree(mini / 'val', root / 'val')
-    assert 'no class folders with images, but 4 images: sort them' in call_tool('tools/prepare_data.py', 'imagenet', root)[1]
+    assert (
+        'no class folders with images, but 4 images: sort them'
+        in call_tool('tools/prepare_data.py', 'imagenet', root)[1]
+    )
 
 
 def test_the_result_fits_the_configs(coco):
     """The line that is printed is the one that a config takes."""
     from mmum.engine.config import load_config
-    from tests.conftest import ROOT
-    cfg = load_config(str(ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-t_fpn_1x_coco.py'), dict(data_root=f'{coco}/'))
+
+    cfg = load_config(
+        str(ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-t_fpn_1x_coco.py'),
+        dict(data_root=f'{coco}/'),
+    )
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         content = json.loads((coco / loader.dataset.ann_file).read_text())
-        assert (coco / loader.dataset.data_prefix['img'] / content['images'][0]['file_name']).exists()
+        assert (
+            coco / loader.dataset.data_prefix['img'] / content['images'][0]['file_name']
+        ).exists()

@@ -1,16 +1,23 @@
 """tools/soak.py: two minutes of it, and that it would notice."""
+
 import json
 from types import SimpleNamespace
 
 from benchmarks.soak import Soak
-from tests.conftest import run_tool
+
+from tests.helpers import run_tool
 
 
 def test_two_minutes(tmp_path):
     result = run_tool('tools/soak.py', '--minutes', 2, '--work-dir', tmp_path / 'soak', check=False)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     found = json.loads((tmp_path / 'soak' / 'result.json').read_text())
-    assert found['equal'] and found['steps_compared'] > 10 and sum(found['faults'].values()) >= 2 and found['starts'] >= 1
+    assert (
+        found['equal']
+        and found['steps_compared'] > 10
+        and sum(found['faults'].values()) >= 2
+        and found['starts'] >= 1
+    )
 
 
 def test_a_difference_is_noticed():

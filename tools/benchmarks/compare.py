@@ -1,6 +1,7 @@
 """Pre-training methods on equal terms: the same images and sizes, interleaved in one run."""
+
 import json
-import runpy
+import os
 import statistics
 import subprocess
 import sys
@@ -15,26 +16,37 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
-from benchmarks.report import caption_of, markdown_table, peak_rss_mb
+from benchmarks import CONFIGS
 from benchmarks.cost import training_cost
+from benchmarks.reference import PlainUMMAE
+from benchmarks.report import caption_of, markdown_table, peak_rss_mb
 from mmum.engine.scale.precision import cpu_has_bfloat16
 from mmum.errors import InputError
-from mmum.files import ROOT
 
-SIZES = dict(T=('tiny', 96, 2), S=('small', 96, 2), B=('base', 128, 2), L=('large', 192, 8))  # arch, channels, decoder depth
+SIZES = dict(
+    T=('tiny', 96, 2), S=('small', 96, 2), B=('base', 128, 2), L=('large', 192, 8)
+)  # arch, channels, decoder depth
 METHODS = dict(
     um_mae='UM-MAE',
     reference='UM-MAE, plain reference',
     simmim='SimMIM, same backbone class (window 16)',
-    simmim_mmpretrain="mmpretrain's SimMIM (window 8)")
-CONFIGS = dict(um_mae='um_mae_swin_t', reference='um_mae_swin_t', simmim='simmim_um_swin_t', simmim_mmpretrain='simmim_swin_t')
+    simmim_mmpretrain="mmpretrain's SimMIM (window 8)",
+)
+CONFIG_OF = dict(
+    um_mae='um_mae_swin_t',
+    reference='um_mae_swin_t',
+    simmim='simmim_um_swin_t',
+    simmim_mmpretrain='simmim_swin_t',
+)
 
 
 def build(method, size, device):
     """A method's model at a size of Swin, in training mode, with initialised weights."""
     init_default_scope('mmpretrain')
-    MMLogger.get_instance('benchmark', log_level='WARNING')  # else every initialised parameter is listed
-    cfg = Config.fromfile(ROOT / 'configs' / 'selfsup' / f'{CONFIGS[method]}.py')
+    MMLogger.get_instance(
+        'benchmark', log_level='WARNING'
+    )  # else every initialised parameter is listed
+    cfg = Config.fromfile(CONFIGS / 'selfsup' / f'{CONFIG_OF[method]}.py')
     arch, channels, depth = SIZES[size]
     cfg.model.backbone.arch = arch
     cfg.model.neck.in_channels = channels * 2**3
@@ -46,22 +58,22 @@ def build(method, size, device):
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
     model.init_weights()
     if method == 'reference':
-        path = ROOT / 'tests' / 'reference.py'
-        if not path.exists():
-            raise InputError(f'the plain reference is in {path}, which is not there: run from a clone of the repository')
-        model = runpy.run_path(str(path))['PlainUMMAE'](model)
+        model = PlainUMMAE(model)
     return model.to(device).train()
 
 
 def batch(method, n, image_size, device):
     """Random images, and masks of the method's own transform."""
-    cfg = Config.fromfile(ROOT / 'configs' / 'selfsup' / f'{CONFIGS[method]}.py')
+    cfg = Config.fromfile(CONFIGS / 'selfsup' / f'{CONFIG_OF[method]}.py')
     mask = dict(next(t for t in cfg.train_pipeline if 'Mask' in t.type))
     np.random.seed(0)
     transform = TRANSFORMS.build({**mask, 'input_size': image_size})
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(n, 3, image_size, image_size, generator=generator).to(device)
-    samples = [DataSample().set_mask(torch.as_tensor(transform.transform({})['mask']).to(device)) for _ in range(n)]
+    samples = [
+        DataSample().set_mask(torch.as_tensor(transform.transform({})['mask']).to(device))
+        for _ in range(n)
+    ]
     return images, samples
 
 
@@ -92,7 +104,8 @@ class Trainer:
 
 
 def peak_memory(method, size, n, image_size, dtype, device):
-    """Peak of one process that takes two steps, in MB: of the CUDA allocator, or of a fresh process on a CPU."""
+    """Peak of one process that takes two steps, in MB: of the CUDA allocator, or of a fresh process
+    on a CPU."""
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     trainer = Trainer(method, size, n, image_size, dtype, device)
@@ -105,12 +118,23 @@ def peak_memory(method, size, n, image_size, dtype, device):
 
 def peak_memory_of_fresh_process(*arguments):
     """:func:`peak_memory` in a process of its own."""
-    code = f'import mmum; from benchmarks.compare import peak_memory; print("PEAK", peak_memory(*{arguments!r}))'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    code = (
+        'import mmum; from benchmarks.compare import peak_memory; '
+        f'print("PEAK", peak_memory(*{arguments!r}))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+    )
     found = [line for line in done.stdout.splitlines() if line.startswith('PEAK')]
     if not found:
-        raise InputError(f'{arguments[0]} at size {arguments[1]} and batch {arguments[2]} did not finish: '
-                         f'{(done.stderr.strip().splitlines() or ["killed, most likely for memory"])[-1]}')
+        raise InputError(
+            f'{arguments[0]} at size {arguments[1]} and batch {arguments[2]} did not finish: '
+            f'{(done.stderr.strip().splitlines() or ["killed, most likely for memory"])[-1]}'
+        )
     return float(found[0].split()[1])
 
 
@@ -119,14 +143,19 @@ def check_dtype(dtype, device):
     if device == 'cpu' and dtype == 'float16':
         raise InputError('float16 training is for GPUs: give --dtype bfloat16 or float32')
     if device == 'cpu' and dtype == 'bfloat16' and not cpu_has_bfloat16():
-        raise InputError('this CPU has no bfloat16 arithmetic (torch would emulate it, many times slower): give '
-                         '--dtype float32')
+        raise InputError(
+            'this CPU has no bfloat16 arithmetic (torch would emulate it, many times slower): give '
+            '--dtype float32'
+        )
 
 
 def check_image_size(image_size, methods):
     """Raises InputError for a side that the methods cannot take."""
     if image_size % 64 or ('simmim_mmpretrain' in methods and image_size < 256):
-        raise InputError(f"--image-size {image_size} should be a multiple of 64, and at least 256 with mmpretrain's SimMIM")
+        raise InputError(
+            f'--image-size {image_size} should be a multiple of 64, and at least 256 with '
+            "mmpretrain's SimMIM"
+        )
 
 
 def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, report):
@@ -135,7 +164,7 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
     Args:
         methods (Sequence[str]): Keys of ``METHODS``.
         size (str): Key of ``SIZES``.
-        n (int): Images a batch.
+        n (int): Images per batch.
         image_size (int): Their side in pixels.
         dtype (str): 'float32', or of autocast.
         repeats (int): Interleaved repeats.
@@ -158,13 +187,19 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
         # weights, gradients and two moments in float32
         state_mb = 16 * parameters / 1e6
         result[method] = dict(
-            name=METHODS[method], parameters=parameters, **cost, state_mb=state_mb,
-            largest_batch=max(0, int((memory_gb * 1e3 - state_mb) / cost['activation_mb'])))
+            name=METHODS[method],
+            parameters=parameters,
+            **cost,
+            state_mb=state_mb,
+            largest_batch=max(0, int((memory_gb * 1e3 - state_mb) / cost['activation_mb'])),
+        )
         del model
     if device == 'cpu':  # before this process grows
         for method in methods:
             report(f'{METHODS[method]}: peak memory')
-            result[method]['peak_mb'] = peak_memory_of_fresh_process(method, size, n, image_size, dtype, device)
+            result[method]['peak_mb'] = peak_memory_of_fresh_process(
+                method, size, n, image_size, dtype, device
+            )
     trainers = {method: Trainer(method, size, n, image_size, dtype, device) for method in methods}
     for trainer in trainers.values():
         trainer.step()
@@ -172,40 +207,77 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
     for repeat in range(repeats):
         for method, trainer in trainers.items():
             seconds[method].append(min(trainer.step() for _ in range(steps)))
-        report(f'repeat {repeat + 1} of {repeats}: ' + ', '.join(f'{m} {n / s[-1]:.1f} images/s' for m, s in seconds.items()))
+        report(
+            f'repeat {repeat + 1} of {repeats}: '
+            + ', '.join(f'{m} {n / s[-1]:.1f} images/s' for m, s in seconds.items())
+        )
     del trainers
     for method in methods:
         result[method]['images_per_second'] = n / statistics.median(seconds[method])
         for other in ('simmim', 'simmim_mmpretrain', 'reference'):
             if other in methods and other != method:
                 ratios = [b / a for a, b in zip(seconds[method], seconds[other])]
-                result[method][f'times_{other}'] = dict(median=statistics.median(ratios), low=min(ratios), high=max(ratios))
+                result[method][f'times_{other}'] = dict(
+                    median=statistics.median(ratios), low=min(ratios), high=max(ratios)
+                )
     if device == 'cuda':
         for method in methods:
             torch.cuda.empty_cache()
             result[method]['peak_mb'] = peak_memory(method, size, n, image_size, dtype, device)
-    return dict(settings=dict(size=size, batch=n, image_size=image_size, dtype=dtype, repeats=repeats, steps=steps,
-                              memory_gb=memory_gb), methods=result)
+    return dict(
+        settings=dict(
+            size=size,
+            batch=n,
+            image_size=image_size,
+            dtype=dtype,
+            repeats=repeats,
+            steps=steps,
+            memory_gb=memory_gb,
+        ),
+        methods=result,
+    )
 
 
 def table(result):
     """The result as Markdown."""
     settings, methods = result['settings'], result['methods']
     others = [o for o in ('simmim', 'simmim_mmpretrain', 'reference') if o in methods]
-    head = ['method', 'images/s', *(f'times {o}' for o in others), 'GFLOP / image', 'MB kept / image', 'peak MB',
-            f'largest batch in {settings["memory_gb"]:g} GB (worked out)']
+    head = [
+        'method',
+        'images/s',
+        *(f'times {o}' for o in others),
+        'GFLOP / image',
+        'MB kept / image',
+        'peak MB',
+        f'largest batch in {settings["memory_gb"]:g} GB (worked out)',
+    ]
 
     def ratio(method, other):
         found = methods[method].get(f'times_{other}')
         return f'{found["median"]:.2f} ({found["low"]:.2f}-{found["high"]:.2f})' if found else '1'
 
-    rows = [[m['name'], f'{m["images_per_second"]:.1f}', *(ratio(key, o) for o in others), f'{m["gflop"]:.1f}',
-             f'{m["activation_mb"]:.1f}', f'{m["peak_mb"]:.0f}', m['largest_batch']] for key, m in methods.items()]
-    caption = (f'Swin-{settings["size"]}, {settings["image_size"]} px, batch {settings["batch"]}, {settings["dtype"]}, '
-               f'forward + backward + AdamW. {caption_of(result)} Speed: median of {settings["repeats"]} interleaved '
-               'repeats, ratios by repeat (lowest-highest). FLOPs (attention on its math backend) and bytes kept for the '
-               'backward are exact counts '
-               'in float32; peak memory is of a whole fresh process on a CPU, of the allocator on a GPU.')
+    rows = [
+        [
+            m['name'],
+            f'{m["images_per_second"]:.1f}',
+            *(ratio(key, o) for o in others),
+            f'{m["gflop"]:.1f}',
+            f'{m["activation_mb"]:.1f}',
+            f'{m["peak_mb"]:.0f}',
+            m['largest_batch'],
+        ]
+        for key, m in methods.items()
+    ]
+    caption = (
+        f'Swin-{settings["size"]}, {settings["image_size"]} px, batch {settings["batch"]}, '
+        f'{settings["dtype"]}, '
+        f'forward + backward + AdamW. {caption_of(result)} Speed: median of {settings["repeats"]} '
+        'interleaved '
+        'repeats, ratios by repeat (lowest-highest). FLOPs (attention on its math backend) and '
+        'bytes kept for the '
+        'backward are exact counts '
+        'in float32; peak memory is of a whole fresh process on a CPU, of the allocator on a GPU.'
+    )
     return markdown_table(head, rows, caption)
 
 
@@ -218,4 +290,6 @@ def read_result(path):
     try:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f'{path} is no result file ({error}): give the JSON that tools/benchmark.py wrote') from error
+        raise InputError(
+            f'{path} is no result file ({error}): give the JSON that tools/benchmark.py wrote'
+        ) from error

@@ -1,4 +1,6 @@
-"""Exact costs of a training step: FLOPs and bytes kept for the backward. Both repeat on any machine."""
+"""Exact costs of a training step: FLOPs and bytes saved_activations for the backward. Both repeat
+on any machine."""
+
 from contextlib import contextmanager
 
 import torch
@@ -7,8 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @contextmanager
-def kept(parameters):
-    """Collects the storages that the forward keeps for the backward, parameters left out: a dict pointer -> bytes."""
+def saved_activations(parameters):
+    """Collects the storages that the forward keeps for the backward, parameters left out: a dict
+    pointer -> bytes."""
     own = {p.untyped_storage().data_ptr() for p in parameters}
     storages, alive = {}, []  # alive: so that no pointer is given out twice
 
@@ -26,8 +29,8 @@ def kept(parameters):
 def training_cost(model, inputs, data_samples):
     """Counts one forward and backward of a model with ``loss``.
 
-    Attention is forced to its math backend for the FLOPs, as the counter does not see the fused CPU kernel; bytes are counted
-    with the kernels that would run.
+    Attention is forced to its math backend for the FLOPs, as the counter does not see the fused CPU
+    kernel; bytes are counted with the kernels that would run.
 
     Args:
         model (nn.Module): With ``forward(inputs, data_samples, mode='loss')``.
@@ -37,6 +40,7 @@ def training_cost(model, inputs, data_samples):
     Returns:
         dict: ``gflop`` and ``activation_mb`` (10 ** 6 bytes), both per image.
     """
+
     def loss():
         return sum(v for k, v in model(inputs, data_samples, mode='loss').items() if 'loss' in k)
 
@@ -44,8 +48,10 @@ def training_cost(model, inputs, data_samples):
         loss().backward()
     model.zero_grad()
     buffers = [b for b in model.buffers() if b.numel()]
-    with kept([*model.parameters(), *buffers, inputs]) as storages:
+    with saved_activations([*model.parameters(), *buffers, inputs]) as storages:
         value = loss()
     del value
     n = len(inputs)
-    return dict(gflop=counter.get_total_flops() / n / 1e9, activation_mb=sum(storages.values()) / n / 1e6)
+    return dict(
+        gflop=counter.get_total_flops() / n / 1e9, activation_mb=sum(storages.values()) / n / 1e6
+    )

@@ -1,7 +1,9 @@
 """What every result file says: the command, the hardware, the versions and the date."""
+
 import datetime
 import json
 import platform
+import re
 import resource
 import shlex
 import sys
@@ -12,7 +14,7 @@ import torch
 import mmum
 from mmum.engine.scale.precision import cpu_has_bfloat16
 from mmum.errors import InputError
-from mmum.files import check_writable, atomic_write
+from mmum.files import atomic_write, check_writable
 
 
 def hardware():
@@ -36,15 +38,26 @@ def peak_rss_mb():
     """
     status = Path('/proc/self/status')
     if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith('VmHWM')) * 1024 / 1e6
+        return (
+            next(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith('VmHWM')
+            )
+            * 1024
+            / 1e6
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def provenance():
     """The head of a result file."""
     return dict(
-        command=shlex.join(['python', *[str(argument) for argument in sys.argv]]), hardware=hardware(),
-        date=datetime.date.today().isoformat(), versions=dict(mmum=mmum.__version__, torch=torch.__version__))
+        command=shlex.join(['python', *[str(argument) for argument in sys.argv]]),
+        hardware=hardware(),
+        date=datetime.date.today().isoformat(),
+        versions=dict(mmum=mmum.__version__, torch=torch.__version__),
+    )
 
 
 def markdown_table(head, rows, caption):
@@ -57,7 +70,10 @@ def caption_of(result):
     """Command, hardware and date of a result, for its table."""
     head = result['provenance']
     versions = head['versions']
-    return f'`{head["command"]}`, {head["hardware"]}, torch {versions["torch"]}, mmum {versions["mmum"]}, {head["date"]}.'
+    return (
+        f'`{head["command"]}`, {head["hardware"]}, torch {versions["torch"]}, mmum '
+        f'{versions["mmum"]}, {head["date"]}.'
+    )
 
 
 def check_out(path):
@@ -75,4 +91,28 @@ def write_result(path, result, table):
         atomic_write(path, (json.dumps(result, indent=1) + '\n').encode())
         atomic_write(path.with_suffix('.md'), table.encode())
     except OSError as error:
-        raise InputError(f'{path} cannot be written ({error.strerror}): give another --out') from error
+        raise InputError(
+            f'{path} cannot be written ({error.strerror}): give another --out'
+        ) from error
+
+
+def publish(page, results):
+    """Put result tables into a page: whatever stands between ``<!-- NAME -->`` and ``<!-- end
+    -->``.
+
+    Args:
+        page (Path): The page, rewritten in place.
+        results (Path): Folder of the tables ``NAME.md``.
+
+    Returns:
+        bool: Whether the page has tables.
+    """
+
+    def replace(match):
+        table = (results / f'{match[1]}.md').read_text()
+        return f'<!-- {match[1]} -->\n{table}<!-- end -->'
+
+    before = page.read_text()
+    text = re.sub(r'<!-- (\w+) -->\n.*?<!-- end -->', replace, before, flags=re.S)
+    page.write_text(text)
+    return '<!-- end -->' in before

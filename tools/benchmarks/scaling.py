@@ -1,4 +1,6 @@
-"""The same global batch on more ranks: seconds a step, efficiency, memory a rank, and the losses, which should not change."""
+"""The same global batch on more ranks: seconds per step, efficiency, memory a rank, and the losses,
+which should not change."""
+
 import json
 import os
 import socket
@@ -16,19 +18,23 @@ from mmum.errors import InputError
 STRATEGIES = dict(
     ddp='DDP: weights, gradients and moments on every rank',
     zero1='ZeRO-1: moments sharded (ZeroRedundancyOptimizer)',
-    fsdp='FSDP: all sharded')
+    fsdp='FSDP: all sharded',
+)
 
 
 def measure(ranks, strategies, size, n, steps, report):
     """Runs every strategy on every number of ranks in processes of its own.
 
     Returns:
-        dict: ``runs``: for each the strategy, ranks, seconds a step, MB a rank, losses.
+        dict: ``runs``: for each the strategy, ranks, seconds per step, MB per rank, losses.
     """
     cores = torch.cuda.device_count() or os.cpu_count()
     if max(ranks) > cores:
-        raise InputError(f'--ranks {max(ranks)}: this machine has {cores} {"GPUs" if torch.cuda.is_available() else "cores"}, '
-                         'and ranks that share one measure nothing')
+        raise InputError(
+            f'--ranks {max(ranks)}: this machine has {cores} '
+            f'{"GPUs" if torch.cuda.is_available() else "cores"}, '
+            'and ranks that share one measure nothing'
+        )
     wrong = [r for r in ranks if n % r]
     if wrong:
         raise InputError(f'--batch {n} cannot be shared among {wrong[0]} ranks: give a multiple')
@@ -36,7 +42,9 @@ def measure(ranks, strategies, size, n, steps, report):
     for strategy in strategies:
         for world in ranks:
             report(f'{strategy} on {world} rank{"s" * (world > 1)}')
-            runs.append(dict(strategy=strategy, ranks=world, **_launch(strategy, world, size, n, steps)))
+            runs.append(
+                dict(strategy=strategy, ranks=world, **_launch(strategy, world, size, n, steps))
+            )
     for run in runs:
         one = next((r for r in runs if r['strategy'] == run['strategy'] and r['ranks'] == 1), None)
         run['efficiency'] = one and one['seconds'] / run['seconds'] / run['ranks']
@@ -51,23 +59,54 @@ def _launch(strategy, world, size, n, steps):
     processes = []
     for rank in range(world):
         # every rank its share of the cores, also when alone: so that ranks are what is compared
-        env = {**os.environ, 'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': str(world), 'MASTER_ADDR': '127.0.0.1',
-               'MASTER_PORT': str(port), 'OMP_NUM_THREADS': '1' if not torch.cuda.is_available() else str(threads)}
-        code = f'from benchmarks.scaling import run_rank; run_rank({strategy!r}, {size!r}, {n}, {steps})'
-        processes.append(subprocess.Popen([sys.executable, '-c', code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                          text=True))
+        env = {
+            **os.environ,
+            'PYTHONPATH': os.pathsep.join(sys.path),
+            'RANK': str(rank),
+            'LOCAL_RANK': str(rank),
+            'WORLD_SIZE': str(world),
+            'MASTER_ADDR': '127.0.0.1',
+            'MASTER_PORT': str(port),
+            'OMP_NUM_THREADS': '1' if not torch.cuda.is_available() else str(threads),
+        }
+        code = (
+            'from benchmarks.scaling import run_rank; '
+            f'run_rank({strategy!r}, {size!r}, {n}, {steps})'
+        )
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, '-c', code],
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
     outputs = [process.communicate() for process in processes]
-    found = [json.loads(line[5:]) for out, _ in outputs for line in out.splitlines() if line.startswith('RANK ')]
+    found = [
+        json.loads(line[5:])
+        for out, _ in outputs
+        for line in out.splitlines()
+        if line.startswith('RANK ')
+    ]
     if len(found) != world:
-        last = next((err.strip().splitlines()[-1] for _, err in outputs if err.strip()), 'no message')
-        raise InputError(f'{strategy} on {world} ranks of batch {n // world} did not finish: {last}')
-    return dict(seconds=max(f['seconds'] for f in found), mb_per_rank=max(f['mb'] for f in found),
-                losses=[sum(step) / world for step in zip(*(f['losses'] for f in found))])
+        last = next(
+            (err.strip().splitlines()[-1] for _, err in outputs if err.strip()), 'no message'
+        )
+        raise InputError(
+            f'{strategy} on {world} ranks of batch {n // world} did not finish: {last}'
+        )
+    return dict(
+        seconds=max(f['seconds'] for f in found),
+        mb_per_rank=max(f['mb'] for f in found),
+        losses=[sum(step) / world for step in zip(*(f['losses'] for f in found))],
+    )
 
 
 def run_rank(strategy, size, n, steps):
     """What one rank does: the same images and weights whatever the number of ranks."""
     import mmum  # noqa: F401
+
     cuda = torch.cuda.is_available()
     if cuda:
         init_dist('pytorch')
@@ -77,7 +116,8 @@ def run_rank(strategy, size, n, steps):
     device = f'cuda:{rank}' if cuda else 'cpu'
     model = build('um_mae', size, device)
     images, samples = batch('um_mae', n, 256, device)
-    # masks come from numpy's global randomness: the same on all ranks, which take their share of one batch
+    # masks come from numpy's global randomness: the same on all ranks, which take their share of
+    # one batch
     share = slice(rank * n // world, (rank + 1) * n // world)
     images, samples = images[share], samples[share]
     if strategy == 'fsdp':
@@ -86,12 +126,18 @@ def run_rank(strategy, size, n, steps):
 
         from mmum.models.layers import TransformerBlock
         from mmum.models.um_swin import SwinBlock
-        model = FullyShardedDataParallel(model, auto_wrap_policy=ModuleWrapPolicy({SwinBlock, TransformerBlock}),
-                                         device_id=torch.device(device), use_orig_params=True)
+
+        model = FullyShardedDataParallel(
+            model,
+            auto_wrap_policy=ModuleWrapPolicy({SwinBlock, TransformerBlock}),
+            device_id=torch.device(device),
+            use_orig_params=True,
+        )
     else:
         model = torch.nn.parallel.DistributedDataParallel(model)
     if strategy == 'zero1':
         from torch.distributed.optim import ZeroRedundancyOptimizer
+
         optimizer = ZeroRedundancyOptimizer(model.parameters(), torch.optim.AdamW, lr=1e-3)
     else:
         optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
@@ -112,12 +158,26 @@ def run_rank(strategy, size, n, steps):
 def table(result):
     """The result as Markdown."""
     settings = result['settings']
-    rows = [[STRATEGIES[r['strategy']], r['ranks'], f'{settings["batch"] / r["seconds"]:.1f}',
-             '-' if r['efficiency'] is None else f'{100 * r["efficiency"]:.0f} %', f'{r["mb_per_rank"]:.0f}',
-             f'{r["losses"][0]:.6f}', f'{r["losses"][-1]:.6f}'] for r in result['runs']]
-    caption = (f'UM-MAE Swin-{settings["size"]}, 256 px, global batch {settings["batch"]}, float32. {caption_of(result)} '
-               'Efficiency: speed over ranks times that of one; on a CPU every rank has one core. Memory: peak of the rank\'s '
-               f'process on a CPU, of the allocator on a GPU. Losses: of step 1 and step {settings["steps"] + 1}, '
-               'mean over ranks.')
-    head = ['strategy', 'ranks', 'images/s', 'efficiency', 'MB a rank', 'first loss', 'last loss']
+    rows = [
+        [
+            STRATEGIES[r['strategy']],
+            r['ranks'],
+            f'{settings["batch"] / r["seconds"]:.1f}',
+            '-' if r['efficiency'] is None else f'{100 * r["efficiency"]:.0f} %',
+            f'{r["mb_per_rank"]:.0f}',
+            f'{r["losses"][0]:.6f}',
+            f'{r["losses"][-1]:.6f}',
+        ]
+        for r in result['runs']
+    ]
+    caption = (
+        f'UM-MAE Swin-{settings["size"]}, 256 px, global batch {settings["batch"]}, float32. '
+        f'{caption_of(result)} '
+        'Efficiency: speed over ranks times that of one; on a CPU every rank has one core. Memory: '
+        "peak of the rank's "
+        'process on a CPU, of the allocator on a GPU. Losses: of step 1 and step '
+        f'{settings["steps"] + 1}, '
+        'mean over ranks.'
+    )
+    head = ['strategy', 'ranks', 'images/s', 'efficiency', 'MB per rank', 'first loss', 'last loss']
     return markdown_table(head, rows, caption)

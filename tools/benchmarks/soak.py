@@ -1,4 +1,5 @@
 """A training among faults, against the same training in peace."""
+
 import itertools
 import os
 import random
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import ROOT
+from benchmarks.stages import logged
 from mmum.datasets.mini import write_mini
 from mmum.engine.reliability.preemption import EXIT_PREEMPTED
 from mmum.errors import InputError
-from mmum.files import ROOT, logged
 
 CONFIG = """
 _base_ = '{base}'
@@ -31,10 +33,12 @@ START = 120  # seconds for a training to make its first step
 
 
 class Soak:
-    """Trains on the mini data set twice: in peace for a third of the time, then with faults at random moments.
+    """Trains on the mini data set twice: in peace for a third of the time, then with faults at
+    random moments.
 
-    The faults: the training or a data-loading worker killed, SIGTERM, a disk on which nothing can be written for some seconds
-    (the process may write no file any longer), damaged images that become damaged in another way.
+    The faults: the training or a data-loading worker killed, SIGTERM, a disk on which nothing can
+    be written for some seconds (the process may write no file any longer), damaged images that
+    become damaged in another way.
 
     Args:
         work_dir (str | Path): For data, trainings and logs; must be new.
@@ -50,7 +54,9 @@ class Soak:
     def __init__(self, work_dir, minutes, seed, report, more=''):
         self.work_dir, self.seconds, self.report = Path(work_dir).resolve(), 60 * minutes, report
         if self.work_dir.exists() and any(self.work_dir.iterdir()):
-            raise InputError(f'{work_dir} exists and is not empty: give another --work-dir, or remove it first')
+            raise InputError(
+                f'{work_dir} exists and is not empty: give another --work-dir, or remove it first'
+            )
         self.random = random.Random(seed)
         self.process, self.faults = None, dict(kill=0, terminate=0, worker=0, disk=0, image=0)
         data = self.work_dir / 'data'
@@ -87,27 +93,54 @@ class Soak:
                 kind = next(plan)
                 self.faults[kind] += 1
                 getattr(self, kind)()
-                self.report(f'{time.time() - begin:.0f} s: {kind}, step {max(curve(faulty), default=0)} of {target}')
+                self.report(
+                    f'{time.time() - begin:.0f} s: {kind}, step {max(curve(faulty), default=0)} of '
+                    f'{target}'
+                )
         self.stop()
         return self.compare(curve(peace), curve(faulty), starts)
 
     def compare(self, peace, faulty, starts):
         common = sorted(peace.keys() & faulty.keys())
         different = [step for step in common if set(peace[step]) != set(faulty[step])]
-        different += [step for step, losses in faulty.items() if len(set(losses)) > 1 and step not in different]
-        return dict(minutes=self.seconds / 60, faults=self.faults, starts=starts, steps_in_peace=len(peace),
-                    steps_compared=len(common), last_step_compared=max(common, default=0),
-                    steps_repeated=sum(len(losses) - 1 for losses in faulty.values()),
-                    different=different[:10], equal=bool(common) and not different)
+        different += [
+            step
+            for step, losses in faulty.items()
+            if len(set(losses)) > 1 and step not in different
+        ]
+        return dict(
+            minutes=self.seconds / 60,
+            faults=self.faults,
+            starts=starts,
+            steps_in_peace=len(peace),
+            steps_compared=len(common),
+            last_step_compared=max(common, default=0),
+            steps_repeated=sum(len(losses) - 1 for losses in faulty.values()),
+            different=different[:10],
+            equal=bool(common) and not different,
+        )
 
     def start(self, work_dir):
         """Starts or resumes a training, and waits for its first step."""
         log = open(self.work_dir / f'{work_dir.name}.log', 'a')
         before = time.time()
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / 'tools' / 'train.py'), str(self.config), '--work-dir', str(work_dir), '--resume'],
-            stdout=log, stderr=log, env={**os.environ, 'OMP_NUM_THREADS': '1'}, cwd=ROOT)
-        while not any(path.stat().st_mtime > before for path in work_dir.glob('*/vis_data/scalars.json')):
+            [
+                sys.executable,
+                str(ROOT / 'tools' / 'train.py'),
+                str(self.config),
+                '--work-dir',
+                str(work_dir),
+                '--resume',
+            ],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            cwd=ROOT,
+        )
+        while not any(
+            path.stat().st_mtime > before for path in work_dir.glob('*/vis_data/scalars.json')
+        ):
             if self.process.poll() is not None or time.time() > before + START:
                 self.process.kill()
                 raise InputError(f'the training did not begin: see {log.name}')
@@ -118,8 +151,11 @@ class Soak:
         while time.time() < moment and self.process.poll() is None:
             time.sleep(0.1)
         if self.process.poll() is not None:
-            raise InputError(f'the training ended by itself with exit code {self.process.returncode}: see the log in '
-                             f'{self.work_dir}')
+            raise InputError(
+                f'the training ended by itself with exit code {self.process.returncode}: see the '
+                'log in '
+                f'{self.work_dir}'
+            )
         return True
 
     def stop(self):
@@ -129,13 +165,17 @@ class Soak:
     # ------------------------------------------------------------------ faults
 
     def terminate(self):
-        """SIGTERM, to workers too, as slurm and torchrun send it: a checkpoint, and the exit code that says so."""
+        """SIGTERM, to workers too, as slurm and torchrun send it: a checkpoint, and the exit code
+        that says so."""
         for worker in psutil.Process(self.process.pid).children(recursive=True):
             worker.terminate()
         self.process.terminate()
         if self.process.wait(60) != EXIT_PREEMPTED:
-            raise InputError(f'after SIGTERM the exit code was {self.process.returncode} and not {EXIT_PREEMPTED}: see the log in '
-                             f'{self.work_dir}')
+            raise InputError(
+                f'after SIGTERM the exit code was {self.process.returncode} and not '
+                f'{EXIT_PREEMPTED}: see the log in '
+                f'{self.work_dir}'
+            )
         self.process = None
 
     def kill(self):
@@ -165,8 +205,17 @@ class Soak:
         """Damaged images become damaged in another way."""
         whole = (self.damaged[0].parent / '000000.jpg').read_bytes()
         for path in self.damaged:
-            path.write_bytes(self.random.choice(
-                [b'', b'no image at all', whole[:2], whole[:self.random.randrange(200, len(whole) // 2)], whole[2:]]))
+            path.write_bytes(
+                self.random.choice(
+                    [
+                        b'',
+                        b'no image at all',
+                        whole[:2],
+                        whole[: self.random.randrange(200, len(whole) // 2)],
+                        whole[2:],
+                    ]
+                )
+            )
 
 
 def curve(work_dir):

@@ -1,4 +1,6 @@
-"""Commands of the project as stages of a larger work: their output goes to a log, their progress to the screen."""
+"""Run commands of the project as stages of a larger work, with a log and a line of progress."""
+
+import json
 import os
 import re
 import subprocess
@@ -6,14 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import ROOT
 from mmum.errors import InputError
-from mmum.files import ROOT
-
-CONFIGS = ROOT / 'configs'
 
 
 def run_stage(name, log, *command, report=None, **env):
-    """Runs one command of the project.
+    """Run one command of the project.
 
     Args:
         name (str): Of the stage, for errors.
@@ -30,20 +30,56 @@ def run_stage(name, log, *command, report=None, **env):
     """
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    start, lines, shown = time.time(), [], 0.
-    with open(log, 'a', buffering=1) as file, subprocess.Popen(  # by line: who looks in sees where it is
-            [sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, 'PYTHONUNBUFFERED': '1', **env}) as process:
+    start, lines, shown = time.time(), [], 0.0
+    with (
+        open(log, 'a', buffering=1) as file,
+        subprocess.Popen(  # by line: who looks in sees where it is
+            [sys.executable, *map(str, command)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, 'PYTHONUNBUFFERED': '1', **env},
+        ) as process,
+    ):
         for line in process.stdout:
             file.write(line)
             lines.append(line)
             progress = report and re.search(r'Epoch\((train|test|val)\).*', line)
             if progress and time.time() - shown > 5:
                 shown = time.time()
-                parts = re.findall(r'\[\d+\]\[ *\d+/\d+\]|\[ *\d+/\d+\]|eta: \S+|(?<= )loss: \S+', progress[0])
+                parts = re.findall(
+                    r'\[\d+\]\[ *\d+/\d+\]|\[ *\d+/\d+\]|eta: \S+|(?<= )loss: \S+', progress[0]
+                )
                 report(f'  {time.time() - start:4.0f} s  {progress[1]} {"  ".join(parts)}')
     if process.returncode:
         print(''.join(lines[-15:]), file=sys.stderr)
-        raise InputError(f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are above, all of '
-                         f'them in {log}')
+        raise InputError(
+            f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are '
+            'above, all of '
+            f'them in {log}'
+        )
     return time.time() - start, ''.join(lines)
+
+
+def logged(work_dir):
+    """Read what the runs in a work directory logged: a dict per line, but for one that a kill cut
+    off."""
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                pass
+
+
+def ensure_mini(data, log, report):
+    """Write the mini data set, unless it is there.
+
+    Args:
+        data (str | Path): Its folder.
+        log (str | Path): Log of the stage.
+        report (Callable): Gets a line of progress.
+    """
+    if not Path(data, 'annotations', 'val.json').exists():
+        report(f'writing the mini data set to {data}')
+        run_stage('data', log, ROOT / 'tools' / 'prepare_data.py', 'mini', '--out', data)

@@ -1,4 +1,4 @@
-# mmdet's COCO, at 1333x800; a file that is cut short is named instead of trained on.
+# mmdet's COCO, at 1333x800; a truncated file is named instead of trained on.
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[0] = test_pipeline[0] = dict(type='LoadImageStrict')

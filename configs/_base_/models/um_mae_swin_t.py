@@ -2,4 +2,5 @@ model = dict(
     type='UMMAE',
     backbone=dict(type='UMSwin', arch='tiny', window_size=8, pos_mlp_dims=32),
     neck=dict(type='UMDecoder', in_channels=96 * 2**3, embed_dims=512, depth=2, num_heads=16),
-    head=dict(type='UMHead', patch_size=16, norm_pix=True))
+    head=dict(type='UMHead', patch_size=16, norm_pix=True),
+)

@@ -1,15 +1,31 @@
-# The paper's pre-training: AdamW, lr 1.5e-4 x batch / 256 at batch 4096, 200 epochs of which 10 warm up.
+# The paper's pre-training: AdamW, lr 1.5e-4 x batch / 256 at batch 4096, 200 epochs of which 10
+# warm up.
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1.5e-4 * 4096 / 256, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
+    optimizer=dict(
+        type='AdamW', lr=1.5e-4 * 4096 / 256, betas=(0.9, 0.95), weight_decay=0.05, fused=True
+    ),
     # 1-D parameters do not decay: biases, norms (bias_decay_mult, norm_decay_mult) and tokens
-    paramwise_cfg=dict(
-        bias_decay_mult=0.,
-        norm_decay_mult=0.,
-        flat_decay_mult=0.))
+    paramwise_cfg=dict(bias_decay_mult=0.0, norm_decay_mult=0.0, flat_decay_mult=0.0),
+)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=10, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', T_max=190, eta_min=0., by_epoch=True, begin=10, end=200, convert_to_iter_based=True)
+    dict(
+        type='LinearLR',
+        start_factor=1e-4,
+        by_epoch=True,
+        begin=0,
+        end=10,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=190,
+        eta_min=0.0,
+        by_epoch=True,
+        begin=10,
+        end=200,
+        convert_to_iter_based=True,
+    ),
 ]
 train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=200)
 # --auto-scale-lr fits the learning rate to the batch you can afford

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmum.engine.config.replacements import replace_types, type_name
 from mmum.engine.config.variables import carry_from_file
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
+from mmum.environment import INSTALL_OPERATORS, has_operators
+from mmum.errors import InputError
 
 
 def prepare(cfg: Config) -> None:
@@ -24,6 +26,7 @@ def prepare(cfg: Config) -> None:
     Raises:
         InputError: If an option changes nothing, or if an entry cannot be.
     """
+    check_operators(cfg)
     carry_from_file(cfg)
     set_work_dir(cfg)
     replace_types(cfg)
@@ -31,6 +34,15 @@ def prepare(cfg: Config) -> None:
     list_bad_images(cfg)
     if uses_deepspeed(cfg):
         fit_deepspeed(cfg)
+
+
+def check_operators(cfg: Config) -> None:
+    """Raise InputError if a detector lacks mmcv's compiled operators."""
+    if cfg.get('default_scope') == 'mmdet' and not has_operators():
+        raise InputError(
+            f'detectors need the compiled operators of mmcv, and this mmcv has none: '
+            f'{INSTALL_OPERATORS}'
+        )
 
 
 def set_work_dir(cfg: Config) -> None:

@@ -1,6 +1,12 @@
-from .global_attention_fpn import GlobalAttentionFPN
+from mmum.environment import has_operators
+
 from .knn import KNNClassifier
-from .mask_tta import MaskTTAModel
 from .mean_pool_norm import MeanPoolNorm
 
-__all__ = ['GlobalAttentionFPN', 'KNNClassifier', 'MaskTTAModel', 'MeanPoolNorm']
+__all__ = ['KNNClassifier', 'MeanPoolNorm']
+
+if has_operators():  # detectors need mmcv's compiled operators, pre-training does without
+    from .global_attention_fpn import GlobalAttentionFPN
+    from .mask_tta import MaskTTAModel
+
+    __all__ += ['GlobalAttentionFPN', 'MaskTTAModel']

@@ -1,4 +1,5 @@
 """A bad image is replaced and listed; too many stop the run."""
+
 import cv2
 import numpy as np
 import pytest
@@ -6,12 +7,15 @@ from torch.utils.data import DataLoader
 
 from mmum.datasets import UnlabelledImages
 from mmum.errors import InputError
+from tests.helpers import write_odd_images
 
 PIPELINE = [dict(type='LoadCropResize', scale=32), dict(type='PackInputs')]
 
 
 def dataset(folder, **options):
-    return UnlabelledImages(str(folder), pipeline=[dict(t, _scope_='mmpretrain') for t in PIPELINE], **options)
+    return UnlabelledImages(
+        str(folder), pipeline=[dict(t, _scope_='mmpretrain') for t in PIPELINE], **options
+    )
 
 
 @pytest.fixture
@@ -34,7 +38,10 @@ def test_another_is_drawn_and_the_bad_one_listed_once(folder, tmp_path_factory, 
     for _ in range(2):
         assert sum(1 for _ in DataLoader(images, batch_size=None, num_workers=workers)) == 200
     lines = sorted(line.split('\t') for line in listed.read_text().splitlines())
-    assert [line[0] for line in lines] == [str(folder / '0' / '007.jpg'), str(folder / '1' / '150.jpg')]
+    assert [line[0] for line in lines] == [
+        str(folder / '0' / '007.jpg'),
+        str(folder / '1' / '150.jpg'),
+    ]
     assert all('cannot be read as an image' in line[1] for line in lines)
 
 
@@ -62,35 +69,13 @@ def test_a_decompression_bomb_is_refused(folder, monkeypatch):
         dataset(folder)[0]
 
 
-def files(folder):
-    """Files of every kind: name -> whether a training replaces them."""
-    from PIL import Image
-    random = np.random.RandomState(0)
-    rgb = Image.fromarray(random.randint(0, 255, (64, 80, 3), np.uint8).astype(np.uint8))
-    rgb.save(folder / 'fine.jpg')
-    rgb.save(folder / 'mislabelled.jpg', 'png')
-    rgb.convert('CMYK').save(folder / 'cmyk.jpg')
-    rgb.convert('P').save(folder / 'palette.png')
-    rgb.convert('RGBA').save(folder / 'alpha.png')
-    rgb.convert('L').save(folder / 'grey.jpg')
-    Image.fromarray((random.rand(64, 80) * 60000).astype(np.uint16)).save(folder / 'deep.png')
-    Image.new('RGB', (1, 1)).save(folder / 'pixel.jpg')
-    Image.new('RGB', (30000, 20)).save(folder / 'wide.jpg')
-    (folder / 'empty.jpg').write_bytes(b'')
-    (folder / 'text.jpg').write_text('no image')
-    (folder / 'cut.jpg').write_bytes((folder / 'fine.jpg').read_bytes()[:1500])
-    (folder / 'cut.png').write_bytes((folder / 'palette.png').read_bytes()[:1500])
-    (folder / 'gone.jpg').symlink_to(folder / 'nowhere.jpg')
-    bad = {'deep.png', 'pixel.jpg', 'wide.jpg', 'empty.jpg', 'text.jpg', 'cut.jpg', 'cut.png', 'gone.jpg'}
-    return {path.name: path.name in bad for path in folder.iterdir()}
-
-
 def test_every_kind_of_file_is_read_or_replaced_and_found_beforehand(tmp_path):
     """What tools/check_data.py says is what a training does."""
     from mmum.datasets.checks.images import inspect_image
     from mmum.datasets.transforms.loading import LoadCropResize
+
     load = LoadCropResize(32)
-    for name, bad in files(tmp_path).items():
+    for name, bad in write_odd_images(tmp_path).items():
         path = str(tmp_path / name)
         fault, _ = inspect_image(path)
         assert bool(fault) == bad, (name, fault)
@@ -110,10 +95,12 @@ def test_unusual_files_keep_their_colours(name, tmp_path):
     from PIL import Image
 
     from mmum.datasets.transforms.loading import LoadCropResize
-    files(tmp_path)
+
+    write_odd_images(tmp_path)
     flat = Image.new('RGB', (64, 64), (200, 30, 60))
     flat = flat.convert('P', palette=Image.Palette.ADAPTIVE) if name == 'palette.png' else flat
-    (flat.convert('CMYK') if name == 'cmyk.jpg' else flat).save(tmp_path / name, 'png' if 'jpg' not in name or 'mis' in name
-                                                                else 'jpeg')
+    (flat.convert('CMYK') if name == 'cmyk.jpg' else flat).save(
+        tmp_path / name, 'png' if 'jpg' not in name or 'mis' in name else 'jpeg'
+    )
     image = LoadCropResize(32)({'img_path': str(tmp_path / name)})['img']
     assert np.abs(image.astype(int) - [60, 30, 200]).max() < 8

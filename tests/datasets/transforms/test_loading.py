@@ -1,22 +1,32 @@
-"""LoadCropResize against LoadImageStrict and RandomResizedCrop: the same crops, nearly the same pixels."""
+"""LoadCropResize against LoadImageStrict and RandomResizedCrop: the same crops, nearly the same
+pixels."""
+
 import cv2
 import numpy as np
 import pytest
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from mmum.datasets import LoadCropResize, load_crop_resize
+from mmum.datasets import LoadCropResize
+from mmum.datasets.transforms import loading
 from mmum.datasets.transforms.loading import snap
 from mmum.errors import InputError
-from tests.conftest import SHARED
+from tests.helpers import SHARED
 
 
 def stock(path, scale, seed, ratio=(0.2, 1.0)):
     np.random.seed(seed)
     results = dict(img_path=str(path))
-    for transform in (dict(type='LoadImageStrict'),
-                      dict(type='RandomResizedCrop', scale=scale, crop_ratio_range=ratio, backend='pillow',
-                           interpolation='bicubic')):
+    for transform in (
+        dict(type='LoadImageStrict'),
+        dict(
+            type='RandomResizedCrop',
+            scale=scale,
+            crop_ratio_range=ratio,
+            backend='pillow',
+            interpolation='bicubic',
+        ),
+    ):
         results = TRANSFORMS.build({**transform, '_scope_': 'mmpretrain'})(results)
     return results['img']
 
@@ -29,10 +39,19 @@ def ours(path, scale, seed, ratio=(0.2, 1.0)):
 def photograph(width, height):
     """Something smooth with edges, as photographs are."""
     random = np.random.RandomState(0)
-    image = cv2.resize(random.randint(0, 255, (9, 12, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(
+        random.randint(0, 255, (9, 12, 3), dtype=np.uint8),
+        (width, height),
+        interpolation=cv2.INTER_CUBIC,
+    )
     for _ in range(12):
-        cv2.circle(image, (random.randint(width), random.randint(height)), random.randint(5, height // 4),
-                   [int(c) for c in random.randint(0, 255, 3)], -1)
+        cv2.circle(
+            image,
+            (random.randint(width), random.randint(height)),
+            random.randint(5, height // 4),
+            [int(c) for c in random.randint(0, 255, 3)],
+            -1,
+        )
     return image
 
 
@@ -69,7 +88,7 @@ def test_diminished_it_is_close(files, seed):
     difference = np.abs(a - b)
     # the crop snaps by at most half an output pixel: only edges move
     assert difference.mean() < 3 and np.median(difference) <= 1
-    assert ((a - b)**2).mean() < 0.1 * ((b - b.mean())**2).mean()
+    assert ((a - b) ** 2).mean() < 0.1 * ((b - b.mean()) ** 2).mean()
 
 
 def test_on_real_photographs():
@@ -78,19 +97,21 @@ def test_on_real_photographs():
         pytest.skip('photographs are absent')
     for i, path in enumerate(paths):
         a, b = ours(path, 96, i).astype(int), stock(path, 96, i)  # 640 px: half and quarter size
-        assert np.abs(a - b).mean() < 8 and ((a - b)**2).mean() < 0.15 * ((b - b.mean())**2).mean(), path.name
+        assert (
+            np.abs(a - b).mean() < 8 and ((a - b) ** 2).mean() < 0.15 * ((b - b.mean()) ** 2).mean()
+        ), path.name
 
 
 def test_the_decoder_is_asked_for_no_more_than_the_crop_needs(files, monkeypatch):
     asked = []
-    real = load_crop_resize.simplejpeg.decode_jpeg
+    real = loading.simplejpeg.decode_jpeg
 
     def decode(*args, **kwargs):
         image = real(*args, **kwargs)
         asked.append(image.shape[:2])
         return image
 
-    monkeypatch.setattr(load_crop_resize.simplejpeg, 'decode_jpeg', decode)
+    monkeypatch.setattr(loading.simplejpeg, 'decode_jpeg', decode)
     for seed in range(20):
         ours(files / 'large.jpg', 256, seed)
         ours(files / 'large.jpg', 64, seed)
@@ -98,7 +119,7 @@ def test_the_decoder_is_asked_for_no_more_than_the_crop_needs(files, monkeypatch
 
 
 def test_without_simplejpeg(files, monkeypatch):
-    monkeypatch.setattr(load_crop_resize, 'simplejpeg', None)
+    monkeypatch.setattr(loading, 'simplejpeg', None)
     for name in ('small.jpg', 'large.jpg'):
         difference = np.abs(ours(files / name, 128, 1).astype(int) - stock(files / name, 128, 1))
         assert difference.max() <= 8 and difference.mean() < 0.1
@@ -120,10 +141,16 @@ def test_snapped_crops_stay_inside(factor):
 def test_flips_and_packing_follow(files):
     np.random.seed(0)
     results = dict(img_path=str(files / 'small.jpg'))
-    for transform in (dict(type='LoadCropResize', scale=64), dict(type='RandomFlip', prob=1.), dict(type='PackInputs')):
+    for transform in (
+        dict(type='LoadCropResize', scale=64),
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='PackInputs'),
+    ):
         results = TRANSFORMS.build({**transform, '_scope_': 'mmpretrain'})(results)
     assert results['inputs'].shape == (3, 64, 64) and results['inputs'].is_contiguous()
-    assert np.array_equal(results['inputs'].numpy(), ours(files / 'small.jpg', 64, 0)[:, ::-1].transpose(2, 0, 1))
+    assert np.array_equal(
+        results['inputs'].numpy(), ours(files / 'small.jpg', 64, 0)[:, ::-1].transpose(2, 0, 1)
+    )
 
 
 @pytest.mark.parametrize('name', ['cut.jpg', 'absent.jpg', 'text.jpg'])
@@ -136,8 +163,8 @@ def test_bad_files_are_named(files, name):
 @pytest.mark.parametrize('name', ['small.jpg', 'large.jpg', 'image.png'])
 def test_repeated_images_are_decoded_once_where_that_is_fine_enough(files, name, monkeypatch):
     read = []
-    real = load_crop_resize.fileio.get
-    monkeypatch.setattr(load_crop_resize.fileio, 'get', lambda path: read.append(path) or real(path))
+    real = loading.fileio.get
+    monkeypatch.setattr(loading.fileio, 'get', lambda path: read.append(path) or real(path))
     transform, plain = LoadCropResize(256, reuse=True), LoadCropResize(256)
     for seed in range(6):
         np.random.seed(seed)
@@ -146,14 +173,17 @@ def test_repeated_images_are_decoded_once_where_that_is_fine_enough(files, name,
         np.random.seed(seed)
         assert np.abs(a - plain(dict(img_path=str(files / name)))['img']).mean() < 3
         assert len(read) == number + 1
-    assert len(read) - 6 <= (1 if name != 'large.jpg' else 3)  # another crop of the large one may want it larger
+    assert len(read) - 6 <= (
+        1 if name != 'large.jpg' else 3
+    )  # another crop of the large one may want it larger
 
 
 def test_repeat_sampler():
     from mmum.datasets import RepeatSampler
+
     sampler = RepeatSampler(range(7), repeats=3, shuffle=True, seed=0)
     order = list(sampler)
     assert len(order) == len(sampler) == 21 and sorted(order) == sorted(list(range(7)) * 3)
-    assert all(len(set(order[i:i + 3])) == 1 for i in range(0, 21, 3))
+    assert all(len(set(order[i : i + 3])) == 1 for i in range(0, 21, 3))
     with pytest.raises(InputError, match='at least 1'):
         RepeatSampler(range(7), repeats=0)

@@ -1,4 +1,5 @@
 """UniformMask and the folder of images."""
+
 import numpy as np
 import pytest
 import torch
@@ -24,12 +25,17 @@ def test_adds_the_mask_map_and_reads_nothing(input_size, grid):
 
 def test_random_mask():
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        transform = TRANSFORMS.build(dict(type='RandomMask', input_size=(128, 192), mask_ratio=0.75))
+        transform = TRANSFORMS.build(
+            dict(type='RandomMask', input_size=(128, 192), mask_ratio=0.75)
+        )
     masks = np.stack([transform({})['mask'] for _ in range(400)])
     assert masks.shape == (400, 8, 12) and masks.dtype == np.uint8
     assert (masks.sum((1, 2)) == 72).all() and set(np.unique(masks)) == {0, 1}
     assert np.abs(masks.mean(0) - 0.75).max() < 0.1  # every unit alike
-    with pytest.raises(InputError, match='mask_ratio=2'), DefaultScope.overwrite_default_scope('mmpretrain'):
+    with (
+        pytest.raises(InputError, match='mask_ratio=2'),
+        DefaultScope.overwrite_default_scope('mmpretrain'),
+    ):
         TRANSFORMS.build(dict(type='RandomMask', mask_ratio=2))
 
 
@@ -44,9 +50,16 @@ def test_same_seed_same_masks():
     assert not np.array_equal(draws[0][0], draws[0][1])
 
 
-@pytest.mark.parametrize('options, named', [
-    (dict(input_size=100), '100x100'), (dict(input_size=(128, 130)), '128x130'), (dict(input_size=0), '0x0'),
-    (dict(secondary_ratio=1.5), 'secondary_ratio=1.5'), (dict(input_size=(64, 64, 64)), 'input_size')])
+@pytest.mark.parametrize(
+    'options, named',
+    [
+        (dict(input_size=100), '100x100'),
+        (dict(input_size=(128, 130)), '128x130'),
+        (dict(input_size=0), '0x0'),
+        (dict(secondary_ratio=1.5), 'secondary_ratio=1.5'),
+        (dict(input_size=(64, 64, 64)), 'input_size'),
+    ],
+)
 def test_bad_options_are_named(options, named):
     with pytest.raises(InputError, match=named.replace('(', r'\(')):
         build(**options)
@@ -73,7 +86,9 @@ def test_workers_and_ranks_differ():
 
     def masks(rank):
         init = partial(worker_init_fn, num_workers=2, rank=rank, seed=5)
-        loader = torch.utils.data.DataLoader(Masks(), batch_size=1, num_workers=2, worker_init_fn=init)
+        loader = torch.utils.data.DataLoader(
+            Masks(), batch_size=1, num_workers=2, worker_init_fn=init
+        )
         return [mask.numpy().tobytes() for mask in loader]
 
     first, again, other = masks(0), masks(0), masks(1)
@@ -85,7 +100,9 @@ def test_workers_and_ranks_differ():
 def dataset(root, **options):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         pipeline = [dict(type='LoadImageStrict')]
-        return DATASETS.build(dict(type='UnlabelledImages', data_root=str(root), pipeline=pipeline, **options))
+        return DATASETS.build(
+            dict(type='UnlabelledImages', data_root=str(root), pipeline=pipeline, **options)
+        )
 
 
 def test_a_folder_of_any_depth(tmp_path):
@@ -112,7 +129,11 @@ def test_an_image_that_is_cut_short_is_named(tmp_path):
     Image.fromarray(np.random.randint(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / 'whole.jpg')
     data = (tmp_path / 'whole.jpg').read_bytes()
     (tmp_path / 'whole.jpg').unlink()
-    for name, content in (('cut.jpg', data[:len(data) // 2]), ('empty.jpg', b''), ('text.jpg', b'hello')):
+    for name, content in (
+        ('cut.jpg', data[: len(data) // 2]),
+        ('empty.jpg', b''),
+        ('text.jpg', b'hello'),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=f'{name} cannot be read as an image'):
             dataset(tmp_path)[0]

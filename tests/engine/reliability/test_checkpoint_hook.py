@@ -1,4 +1,5 @@
 """Checkpoints are whole or not there."""
+
 import io
 import os
 from pathlib import Path
@@ -26,9 +27,12 @@ class Runner:
 
     def save_checkpoint(self, out_dir, filename, file_client_args, backend_args, meta, **kwargs):
         import io
+
         data = io.BytesIO()
         torch.save(dict(meta=meta, x=self.state_dict), data)
-        get_file_backend(out_dir, backend_args=backend_args).put(data.getvalue(), os.path.join(out_dir, filename))
+        get_file_backend(out_dir, backend_args=backend_args).put(
+            data.getvalue(), os.path.join(out_dir, filename)
+        )
 
 
 @pytest.fixture
@@ -54,7 +58,12 @@ def test_old_ones_go_after_the_new_one_is_whole(runner, monkeypatch):
     for step in (1, 2, 3):
         save(runner, step)
     assert files(runner) == ['epoch_2.pth', 'epoch_3.pth', 'last_checkpoint']
-    assert seen[4] == ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth', 'last_checkpoint']  # all three for a moment
+    assert seen[4] == [
+        'epoch_1.pth',
+        'epoch_2.pth',
+        'epoch_3.pth',
+        'last_checkpoint',
+    ]  # all three for a moment
     assert open(os.path.join(runner.work_dir, 'last_checkpoint')).read().endswith('epoch_3.pth')
     assert runner.message_hub.get_info('keep_ckpt_ids') == [2, 3]
 
@@ -92,7 +101,12 @@ def test_a_kill_at_any_moment_leaves_an_old_or_the_new_file(moment, tmp_path, mo
     calls = []
     real = os.fsync
     monkeypatch.setattr(
-        os, 'fsync', lambda f: kill() if moment == ('folder' if calls else 'fsync') else (calls.append(f), real(f)))
+        os,
+        'fsync',
+        lambda f: (
+            kill() if moment == ('folder' if calls else 'fsync') else (calls.append(f), real(f))
+        ),
+    )
     if moment == 'replace':
         monkeypatch.setattr(os, 'replace', kill)
     data = b'new' * 100000
@@ -115,7 +129,8 @@ def test_the_backend_is_mmengines_local_one_but_for_writing(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_kills_at_many_bytes_leave_a_good_checkpoint(tmp_path):
-    """Processes that are killed after so many bytes of a checkpoint were written: the one before is found and whole."""
+    """Processes that are killed after so many bytes of a checkpoint were written: the one before is
+    found and whole."""
     import signal
 
     import torch
@@ -124,7 +139,7 @@ def test_kills_at_many_bytes_leave_a_good_checkpoint(tmp_path):
 
     def write(step):
         buffer = io.BytesIO()
-        torch.save(dict(state_dict=dict(x=torch.full((500, ), float(step)))), buffer)
+        torch.save(dict(state_dict=dict(x=torch.full((500,), float(step)))), buffer)
         atomic_write(tmp_path / f'epoch_{step}.pth', buffer.getvalue())
         atomic_write(tmp_path / 'last_checkpoint', str(tmp_path / f'epoch_{step}.pth').encode())
         return len(buffer.getvalue())

@@ -1,12 +1,12 @@
 """Gradients that are not finite: steps left out, going back, giving up."""
+
 import json
 import re
 
 import pytest
 import torch
 
-from tests.conftest import call_tool
-from tests.engine.test_exact_resume import BY_EPOCH, curve, write_config
+from tests.helpers import BY_EPOCH, call_tool, curve, write_config
 
 POISON = """
 custom_hooks = [dict(type='NonFiniteGradHook', patience=3), dict(type='PoisonHook', begin={begin}, steps={steps})]
@@ -31,24 +31,38 @@ def test_a_single_step_is_left_out(mini, tmp_path):
 def test_some_in_a_row_go_back_and_on_with_other_draws(mini, tmp_path):
     code, output = train(mini, tmp_path, 6, 3)
     assert code == 0, output[-3000:]
-    assert re.search(r'3 steps in a row had gradients that are not finite .*going back to .*epoch_1.pth', output)
+    assert re.search(
+        r'3 steps in a row had gradients that are not finite .*going back to .*epoch_1.pth', output
+    )
     batches = json.loads((tmp_path / 'run' / 'blow_ups' / 'iter_8.json').read_text())
     assert [batch['iteration'] for batch in batches] == [6, 7, 8] and batches[0]['loss'] == 'nan'
     images = batches[0]['images']
     assert len(images) == 4 and images[0]['path'].endswith('.jpg')
     assert len(images[0]['mask']) == 8 and set(''.join(images[0]['mask'])) == set('012')
     # steps 5 to 12 were made again, on the same images with other masks
-    lines = [json.loads(line) for log in (tmp_path / 'run').glob('*/vis_data/2*.json') for line in log.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for log in (tmp_path / 'run').glob('*/vis_data/2*.json')
+        for line in log.read_text().splitlines()
+    ]
     first, again = ([line['loss'] for line in lines if line.get('step') == 5][i] for i in (0, 1))
-    assert first != again and [line['step'] for line in lines if 'loss' in line] == [*range(1, 8), *range(5, 13)]
+    assert first != again and [line['step'] for line in lines if 'loss' in line] == [
+        *range(1, 8),
+        *range(5, 13),
+    ]
     assert all(line['lr'] > 0 for line in lines if 'loss' in line)
 
 
 def test_it_gives_up_in_the_end(mini, tmp_path):
     code, output = train(mini, tmp_path, 6, 1000)
-    assert code == 2 and output.count('resumed epoch: 1') == 3  # a warning in the same words is given once
+    assert (
+        code == 2 and output.count('resumed epoch: 1') == 3
+    )  # a warning in the same words is given once
     last = output.strip().splitlines()[-1]
-    assert last.startswith('error: 3 steps in a row') and 'epoch_1.pth 3 times: lower optim_wrapper.optimizer.lr' in last
+    assert (
+        last.startswith('error: 3 steps in a row')
+        and 'epoch_1.pth 3 times: lower optim_wrapper.optimizer.lr' in last
+    )
 
 
 def test_before_there_is_a_checkpoint(mini, tmp_path):
@@ -60,17 +74,18 @@ def test_the_norm_is_logged_and_a_spike_noted(mini, tmp_path):
     """The norm is what clip_grad_norm_ finds, and watching changes nothing."""
     code, output = train(mini, tmp_path, 100, 0, 'watched')
     assert code == 0, output[-3000:]
-    clipped = "\noptim_wrapper = dict(clip_grad=dict(max_norm=1e9))\n"
+    clipped = '\noptim_wrapper = dict(clip_grad=dict(max_norm=1e9))\n'
     assert train(mini, tmp_path, 100, 0, 'clipped', clipped)[0] == 0
     assert curve(tmp_path / 'watched') == curve(tmp_path / 'clipped')
     assert all(values['grad_norm'] > 0 for values in curve(tmp_path / 'watched').values())
 
 
-@pytest.mark.parametrize('loss, noted', [(1.2, False), (30., True)])
+@pytest.mark.parametrize('loss, noted', [(1.2, False), (30.0, True)])
 def test_a_spike(loss, noted):
     from types import SimpleNamespace
 
     from mmum.engine import NonFiniteGradHook
+
     said = []
     runner = SimpleNamespace(iter=100, logger=SimpleNamespace(warning=said.append))
     hook = NonFiniteGradHook()

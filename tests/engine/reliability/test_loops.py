@@ -1,5 +1,5 @@
 """A training that was interrupted ends as one that was not: to the bit."""
-import json
+
 import signal
 import subprocess
 import sys
@@ -8,58 +8,28 @@ import pytest
 import torch
 
 from mmum.engine.reliability.preemption import EXIT_PREEMPTED
-from tests.conftest import ROOT, call_tool, free_port, run_tool
-
-CONFIG = '''
-_base_ = '{root}/configs/selfsup/um_mae_swin_nano_mini.py'
-custom_imports = dict(imports=['mmum', 'tests.engine.faults'])
-data_root = '{data}'
-model = dict(backbone=dict(arch=dict(embed_dims=16, num_heads=(1, 2, 4, 8)), drop_path_rate=0.3),
-             neck=dict(in_channels=128, embed_dims=32))
-train_pipeline = [dict(type='Count', file='{loaded}'), *_base_.train_pipeline]
-train_dataloader = dict(batch_size=4, num_workers={workers}, dataset=dict(data_root=data_root, pipeline=train_pipeline))
-log_processor = dict(window_size=1)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval={interval}))
-custom_hooks = [{hooks}]
-'''
-BY_EPOCH = 'train_cfg = dict(max_epochs=3)'  # of 4 steps
-BY_ITERATION = '''
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=12)
-train_dataloader['sampler'] = dict(type='InfiniteSampler', _delete_=True)
-default_hooks['checkpoint']['by_epoch'] = False
-log_processor['by_epoch'] = False
-'''
-
-
-def write_config(folder, data, loop, workers=0, hooks='', interval=None):
-    path = folder / 'config.py'
-    interval = interval or (4 if loop is BY_ITERATION else 1)
-    loaded = folder / 'loaded.txt'
-    loaded.unlink(missing_ok=True)
-    path.write_text(CONFIG.format(root=ROOT, data=data / 'unlabelled', workers=workers, hooks=hooks, loaded=loaded,
-                                  interval=interval) + loop)
-    return path
+from tests.helpers import (
+    BY_EPOCH,
+    BY_ITERATION,
+    ROOT,
+    call_tool,
+    curve,
+    free_port,
+    run_tool,
+    write_config,
+)
 
 
 def fault(at, kind, rank=0):
     return f"dict(type='FaultHook', at={at}, fault='{kind}', rank={rank})"
 
 
-def curve(work_dir):
-    """What was logged, by iteration; a step that was made twice must have been the same."""
-    found = {}
-    for log in sorted(work_dir.glob('*/vis_data/2*.json')):
-        for line in map(json.loads, log.read_text().splitlines()):
-            if 'loss' in line:
-                values = {key: line[key] for key in ('loss', 'lr', 'grad_norm')}
-                assert found.setdefault(line['step'], values) == values
-    return found
-
-
 def assert_same(one, other):
     """Two runs have equal curves, and equal last checkpoints."""
     assert curve(one) == curve(other) and list(curve(one)) == list(range(1, 13))
-    a, b = (torch.load((w / 'last_checkpoint').read_text(), weights_only=False) for w in (one, other))
+    a, b = (
+        torch.load((w / 'last_checkpoint').read_text(), weights_only=False) for w in (one, other)
+    )
     assert a['meta']['iter'] == b['meta']['iter'] == 12
     for key in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_equal(a[key], b[key])
@@ -84,7 +54,15 @@ def train(config, work_dir, *arguments):
 
 
 def train_process(config, work_dir, *arguments):
-    return run_tool('tools/train.py', config, '--work-dir', work_dir, *arguments, check=False, PYTHONPATH=str(ROOT))
+    return run_tool(
+        'tools/train.py',
+        config,
+        '--work-dir',
+        work_dir,
+        *arguments,
+        check=False,
+        PYTHONPATH=str(ROOT),
+    )
 
 
 @pytest.fixture(scope='module', params=[BY_EPOCH, BY_ITERATION], ids=['epochs', 'iterations'])
@@ -99,7 +77,9 @@ def undisturbed(request, mini, tmp_path_factory):
 
 def test_killed_with_two_workers_and_resumed_with_none(undisturbed, mini, tmp_path):
     work_dir, loop = undisturbed
-    killed = train_process(write_config(tmp_path, mini, loop, 2, fault(7, 'SIGKILL')), tmp_path / 'run')
+    killed = train_process(
+        write_config(tmp_path, mini, loop, 2, fault(7, 'SIGKILL')), tmp_path / 'run'
+    )
     assert killed.returncode == -signal.SIGKILL
     output = train(write_config(tmp_path, mini, loop, 0), tmp_path / 'run', '--resume')
     assert 'resumed epoch' in output
@@ -111,7 +91,10 @@ def test_a_signal_ends_the_step_with_a_checkpoint(undisturbed, name, mini, tmp_p
     work_dir, loop = undisturbed
     told = train_process(write_config(tmp_path, mini, loop, 1, fault(6, name)), tmp_path / 'run')
     assert told.returncode == EXIT_PREEMPTED, told.stderr[-2000:]
-    assert f'{name}: stopped after iteration 6, with the checkpoint {tmp_path}/run/iter_6.pth' in told.stdout + told.stderr
+    assert (
+        f'{name}: stopped after iteration 6, with the checkpoint {tmp_path}/run/iter_6.pth'
+        in told.stdout + told.stderr
+    )
     train(write_config(tmp_path, mini, loop), tmp_path / 'run', '--resume')
     assert_same(work_dir, tmp_path / 'run')
     # the rest only, in the middle of an epoch too
@@ -127,11 +110,23 @@ def test_two_ranks(mini, tmp_path):
         folder.mkdir(exist_ok=True)
         config = write_config(folder, mini, BY_EPOCH, 1, hooks)
         config.write_text(config.read_text().replace('batch_size=4', 'batch_size=2'))
-        return run_tool('tools/dist_train.sh', config, 2, '--work-dir', folder / 'run', *arguments, check=False,
-                        PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PORT=free_port())
+        return run_tool(
+            'tools/dist_train.sh',
+            config,
+            2,
+            '--work-dir',
+            folder / 'run',
+            *arguments,
+            check=False,
+            PYTHONPATH=str(ROOT),
+            OMP_NUM_THREADS='1',
+            PORT=free_port(),
+        )
 
     assert train_ranks('undisturbed').returncode == 0
-    told = train_ranks('told', hooks=fault(6, 'SIGTERM', rank=1) + ", dict(type='SlowDiskHook', seconds=2)")
+    told = train_ranks(
+        'told', hooks=fault(6, 'SIGTERM', rank=1) + ", dict(type='SlowDiskHook', seconds=2)"
+    )
     assert told.returncode != 0 and f'exitcode  : {EXIT_PREEMPTED}' in told.stdout + told.stderr
     assert (tmp_path / 'told' / 'run' / 'iter_6.pth').exists()
     assert train_ranks('told', '--resume').returncode == 0
@@ -140,17 +135,30 @@ def test_two_ranks(mini, tmp_path):
 
 def test_a_dead_rank_ends_the_others_with_its_traceback(mini, tmp_path):
     config = write_config(tmp_path, mini, BY_EPOCH, 1, fault(2, 'raise', rank=1))
-    dead = run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', check=False, timeout=90,
-                    PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PORT=free_port())
+    dead = run_tool(
+        'tools/dist_train.sh',
+        config,
+        2,
+        '--work-dir',
+        tmp_path / 'run',
+        check=False,
+        timeout=90,
+        PYTHONPATH=str(ROOT),
+        OMP_NUM_THREADS='1',
+        PORT=free_port(),
+    )
     assert dead.returncode != 0
-    cause = dead.stderr[dead.stderr.index('Root Cause'):]
+    cause = dead.stderr[dead.stderr.index('Root Cause') :]
     assert 'RuntimeError: this rank has a fault' in cause and 'rank      : 1' in cause
 
 
 def test_a_second_signal_ends_at_once():
-    code = ('import os, signal, time; from unittest.mock import Mock; from mmum.engine.reliability.preemption import PreemptionHook; '
-            'hook = PreemptionHook(); hook.before_train(Mock()); '
-            'os.kill(os.getpid(), signal.SIGTERM); print(hook.received, flush=True); '
-            'os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)')
+    code = (
+        'import os, signal, time; from unittest.mock import Mock; from '
+        'mmum.engine.reliability.preemption import PreemptionHook; '
+        'hook = PreemptionHook(); hook.before_train(Mock()); '
+        'os.kill(os.getpid(), signal.SIGTERM); print(hook.received, flush=True); '
+        'os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)'
+    )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == 'SIGTERM\n' and done.returncode == -signal.SIGTERM

@@ -1,4 +1,5 @@
 """Which checkpoint a run goes on with, and who may use a work directory."""
+
 import os
 import subprocess
 import sys
@@ -9,8 +10,7 @@ from mmengine.runner import CheckpointLoader
 
 from mmum.engine.reliability.resume import WorkDirLock, find_latest_checkpoint, register_safe_loader
 from mmum.errors import InputError
-from tests.conftest import ROOT
-from tests.test_checkpoints import Evil
+from tests.helpers import ROOT, Evil
 
 
 @pytest.fixture
@@ -35,9 +35,11 @@ def test_the_last_one(work_dir):
 @pytest.mark.parametrize('share', [0, 0.1, 0.5, 0.9, 0.999])
 def test_a_torn_one_is_skipped_and_named(work_dir, share, monkeypatch):
     said = []
-    monkeypatch.setattr('mmum.engine.reliability.resume.print_log', lambda text, logger: said.append(text))
+    monkeypatch.setattr(
+        'mmum.engine.reliability.resume.print_log', lambda text, logger: said.append(text)
+    )
     path = work_dir / 'epoch_3.pth'
-    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     assert find_latest_checkpoint(work_dir) == str(work_dir / 'epoch_2.pth')
     assert len(said) == 1 and 'epoch_3.pth, which is damaged' in said[0]
 
@@ -67,14 +69,24 @@ def test_mmengine_reads_through_our_reader(tmp_path, monkeypatch):
         CheckpointLoader.load_checkpoint('evil.pth', 'cpu')
     assert not (tmp_path / 'should_not_exist').exists()
     torch.save(dict(state_dict=dict(x=torch.ones(2))), 'good.pth')
-    assert torch.equal(CheckpointLoader.load_checkpoint('good.pth', 'cpu')['state_dict']['x'], torch.ones(2))
+    assert torch.equal(
+        CheckpointLoader.load_checkpoint('good.pth', 'cpu')['state_dict']['x'], torch.ones(2)
+    )
 
 
 def test_a_second_job_is_kept_out(tmp_path):
-    code = ('import sys; from mmum.engine.reliability.resume import WorkDirLock; lock = WorkDirLock(sys.argv[1]); '
-            'print("held", flush=True); sys.stdin.read()')
-    first = subprocess.Popen([sys.executable, '-c', code, str(tmp_path / 'run')], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             text=True, cwd=ROOT)
+    code = (
+        'import sys; from mmum.engine.reliability.resume import WorkDirLock; lock = '
+        'WorkDirLock(sys.argv[1]); '
+        'print("held", flush=True); sys.stdin.read()'
+    )
+    first = subprocess.Popen(
+        [sys.executable, '-c', code, str(tmp_path / 'run')],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
     try:
         assert first.stdout.readline() == 'held\n'
         with pytest.raises(InputError, match=f'run is in use by process {first.pid} on '):
@@ -98,12 +110,15 @@ def test_a_url_is_read_safely_too(tmp_path, monkeypatch):
     import threading
 
     from mmum.checkpoints import read_checkpoint
+
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
     (tmp_path / 'served').mkdir()
     torch.save(dict(state_dict=Evil()), tmp_path / 'served' / 'evil.pth')
     torch.save(dict(state_dict=dict(x=torch.ones(2))), tmp_path / 'served' / 'good.pth')
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / 'served'))
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / 'served')
+    )
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f'http://127.0.0.1:{server.server_port}'
