@@ -4,6 +4,7 @@ Nothing here forces a version over what is installed: torch, mmengine, mmcv, mmd
 user takes exactly one (the OneDL forks and the originals install the same import names, so both together overwrite each
 other's files). ``import mmum`` checks what is there and says what is missing.
 """
+
 import re
 from pathlib import Path
 
@@ -23,7 +24,12 @@ setup(
     install_requires=['numpy', 'packaging', 'psutil', 'pycocotools', 'safetensors', 'simplejpeg'],
     extras_require={
         # the maintained forks of OpenMMLab; tested with torch 2.13 and numpy 2.2, pinned in constraints.txt
-        'onedl': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.6', 'onedl-mmdetection>=3.5.1', 'onedl-mmpretrain>=1.3.6'],
+        'onedl': [
+            'onedl-mmengine>=0.10.12',
+            'onedl-mmcv>=2.3.6',
+            'onedl-mmdetection>=3.5.1',
+            'onedl-mmpretrain>=1.3.6',
+        ],
         # the original packages, for an environment that already has them
         'openmmlab': ['mmengine>=0.10.3', 'mmcv>=2.0.0,<2.2', 'mmdet>=3.3.0', 'mmpretrain>=1.2.0'],
         'mini': ['scikit-image', 'scikit-learn'],
@@ -31,4 +37,5 @@ setup(
         'deepspeed': ['deepspeed<0.19'],
         'test': ['pytest', 'pytest-xdist', 'scikit-image', 'scikit-learn', 'timm'],
         'lint': ['codespell', 'mypy', 'ruff'],
-    })
+    },
+)

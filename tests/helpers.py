@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -44,6 +45,11 @@ def golden_mask(numbers):
     mask[numbers['mask']] = REMOVED
     side = int(mask.shape[1] ** 0.5)
     return mask.view(-1, side, side)
+
+
+def read_rgb(path):
+    """A picture as RGB."""
+    return cv2.imread(str(path))[..., ::-1]
 
 
 def mask_maps(n, grid, secondary_ratio=0.25):

@@ -10,18 +10,20 @@ ranks, detectors, and the hours and memory of a long run:
     python tools/benchmark.py detectors
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64
 
-Tables of docs/results/ into the pages that show them:
+Tables of docs/results/ into the pages that show them, and the figures of the documentation:
 
     python tools/benchmark.py publish
+    python tools/benchmark.py figures
 """
 
 from pathlib import Path
 
-from benchmarks import CONFIGS, ROOT, compare, data, detectors, predict, profile, scaling
+from benchmarks import CONFIGS, ROOT, compare, data, detectors, figures, predict, profile, scaling
 from benchmarks.report import check_out, provenance, publish, write_result
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
+from mmum.visualization import write_picture
 
 
 def parse_args():
@@ -166,6 +168,7 @@ def parse_args():
     commands.add_parser(
         'publish', help='run nothing: put the tables of docs/results/ into docs/*.md'
     )
+    commands.add_parser('figures', help='run nothing: draw the figures of the documentation')
     return parser.parse_args()
 
 
@@ -186,6 +189,8 @@ def main():
     args = parse_args()
     if args.command == 'publish':
         return publish_all()
+    if args.command == 'figures':
+        return write_picture(ROOT / 'docs' / 'images' / 'method.png', figures.method_picture())
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and not isinstance(number, bool) and number <= 0:

@@ -8,7 +8,6 @@ from mmum.datasets.shards import EXTENSIONS, images_in_shard
 from mmum.errors import InputError
 
 
-
 def list_files(folder: str | Path, extensions: Sequence[str] = EXTENSIONS) -> list[str]:
     """List the files with these suffixes under a folder, at any depth.
 

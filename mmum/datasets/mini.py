@@ -215,5 +215,6 @@ def _occluder(random: np.random.Generator, size: int) -> np.ndarray:
         angle = random.uniform(0, np.pi)
         step = np.array([np.cos(angle), np.sin(angle)]) * random.uniform(0.15, 0.5) * size
         ends: Any = [tuple(int(c) for c in centre + sign * step) for sign in (-1, 1)]
-        cv2.line(canvas, *ends, 1.0, int(random.uniform(0.02, 0.06) * size) + 1, cv2.LINE_AA)
+        width = int(random.uniform(0.02, 0.06) * size) + 1
+        cv2.line(canvas, ends[0], ends[1], 1.0, width, cv2.LINE_AA)
     return canvas

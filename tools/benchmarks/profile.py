@@ -55,8 +55,7 @@ def largest_product_speed(dtype, device):
 
 
 def profile_steps(trainer, steps, device):
-    """Operators of some steps: (seconds per step, {operator: seconds per step}); on a GPU seconds of
-    its kernels.
+    """Profile some steps: (seconds per step, {operator: seconds per step}), of kernels on a GPU.
 
     The seconds of a step are measured without the profiler, which costs time itself.
     """

@@ -171,10 +171,9 @@ def _is_path(name: str, value: str) -> bool:
 
 def _set_pretrained(cfg: Config, new: str | None) -> bool:
     """Start the backbone from a checkpoint."""
-    backbone: Any = cfg.model.get('backbone')
-    if not isinstance(backbone, dict):
+    if not isinstance(cfg.model.get('backbone'), dict):
         return False
-    backbone.init_cfg = ConfigDict(type='BackboneCheckpoint', checkpoint=new)
+    cfg.model.backbone.init_cfg = ConfigDict(type='BackboneCheckpoint', checkpoint=new)
     return True
 
 
