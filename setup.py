@@ -1,8 +1,9 @@
 """Packaging of mmum.
 
-Nothing here forces a version over what is installed: torch, mmengine, mmcv, mmdet and mmpretrain are extras, of which a
-user takes exactly one (the OneDL forks and the originals install the same import names, so both together overwrite each
-other's files). ``import mmum`` checks what is there and says what is missing.
+Nothing here forces a version over what is installed: torch, mmengine, mmcv, mmdet and mmpretrain
+are extras, of which a user takes exactly one (the OneDL forks and the originals install the same
+import names, so both together overwrite each other's files). ``import mmum`` checks what is there
+and says what is missing.
 """
 
 import re
@@ -14,7 +15,7 @@ HERE = Path(__file__).parent
 
 setup(
     name='mmum',
-    version=re.search(r"__version__ = '(.+)'", (HERE / 'mmum/__init__.py').read_text())[1],
+    version=re.search(r"__version__ = '(.+)'", (HERE / 'mmum' / '__init__.py').read_text())[1],
     description='UM-MAE (Uniform Masking) pre-training of pyramid vision transformers for OpenMMLab',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
@@ -23,7 +24,7 @@ setup(
     python_requires='>=3.10',
     install_requires=['numpy', 'packaging', 'psutil', 'pycocotools', 'safetensors', 'simplejpeg'],
     extras_require={
-        # the maintained forks of OpenMMLab; tested with torch 2.13 and numpy 2.2, pinned in constraints.txt
+        # the maintained forks of OpenMMLab; the tested versions are in constraints.txt
         'onedl': [
             'onedl-mmengine>=0.10.12',
             'onedl-mmcv>=2.3.6',

@@ -44,7 +44,8 @@ def place(mini, tmp_path_factory):
     )
     config = re.search(r'```python\n(.*?)```', PAGE, flags=re.S)[1]
     config = config.replace("'configs/", f"'{ROOT}/configs/").replace('(1024, 640)', '(160, 128)')
-    small = "model['backbone'] = dict(arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8)))\n"
+    arch = 'dict(_delete_=True, embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))'
+    small = f"model['backbone'] = dict(arch={arch})\n"
     small += "model['neck'] = dict(in_channels=[16, 32, 64, 128])\n"
     (folder / 'my_detector.py').write_text(config + small)
     return folder

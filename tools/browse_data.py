@@ -20,8 +20,9 @@ from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope, init_default_s
 from rich.progress import track
 
 from mmum.cli.command import add_config_options, argument_parser, run_command
-from mmum.engine import load_config, preflight
+from mmum.engine import load_config
 from mmum.engine.config import unwrap_dataset_cfg
+from mmum.engine.preflight import preflight
 from mmum.engine.reliability.sampling import seeded
 from mmum.errors import InputError
 from mmum.files import check_writable

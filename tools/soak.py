@@ -8,8 +8,8 @@ all losses are equal.
 
 import sys
 
-from benchmarks.report import caption_of, check_out, provenance, write_result
-from benchmarks.soak import Soak
+from benchmarks.report import check_out, provenance, write_result
+from benchmarks.soak import Soak, table
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -32,20 +32,6 @@ def parse_args():
         '--out', metavar='FILE.json', help='result file (default: WORK_DIR/result.json)'
     )
     return parser.parse_args()
-
-
-def table(result):
-    """The result as Markdown."""
-    outcome = 'all equal'
-    if not result['equal']:
-        outcome = f'different, first {result["different"][:3]}'
-    faults = ', '.join(f'{number} x {kind}' for kind, number in result['faults'].items())
-    return (
-        f'{caption_of(result)} {result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. '
-        f'{result["steps_in_peace"]} steps in peace; {result["steps_compared"]} of them compared, '
-        f'up to step {result["last_step_compared"]}: '
-        f'{outcome}.\n'
-    )
 
 
 def main():

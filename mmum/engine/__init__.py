@@ -1,7 +1,6 @@
 from .config import load_config, prepare
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
-from .preflight import preflight
 from .reconstruction_hook import ReconstructionHook
 from .reliability import (
     AtomicCheckpointHook,
@@ -44,7 +43,6 @@ __all__ = [
     'ZeROOptimWrapper',
     'ZeROStrategy',
     'load_config',
-    'preflight',
     'prepare',
     'wrap_blocks',
 ]

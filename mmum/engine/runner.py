@@ -16,6 +16,7 @@ from mmum.engine.config.replacements import REPLACEMENTS
 from mmum.engine.preflight import preflight
 from mmum.engine.reliability.resume import WorkDirLock, find_latest_checkpoint, register_safe_loader
 from mmum.errors import InputError
+from mmum.files import check_writable
 
 
 class FaultTolerance:
@@ -43,6 +44,8 @@ class FaultTolerance:
         """
         register_safe_loader()
         prepare(cfg)
+        if is_main_process():
+            check_writable(cfg.work_dir, f'the work directory {cfg.work_dir}')
         try:
             return super().from_cfg(cfg)
         except TypeError as error:

@@ -116,7 +116,8 @@ def test_a_bad_image_in_a_shard_is_listed_with_its_shard(mini, tmp_path):
 
 
 def test_a_shard_that_looks_wrong_is_named(mini, tmp_path):
-    write_shards(list_files(mini, ('.jpg',)), mini, tmp_path, 10**9)
+    folder = mini / 'unlabelled'
+    write_shards(list_files(folder), folder, tmp_path, 10**9)
     path = tmp_path / '00000.tar'
     path.write_bytes(bytes(path.stat().st_size))
     dataset = UnlabelledImages(
@@ -141,11 +142,11 @@ def test_shards_that_do_not_serve(shards, tmp_path):
     with pytest.raises(InputError, match='is truncated at 0000'):
         get(url.replace(str(first), str(cut)))
     (tmp_path / 'other' / '00000.tar.index').unlink()
-    with pytest.raises(InputError, match='no whole, uncompressed tar file'):
+    with pytest.raises(InputError, match='truncated or no uncompressed tar file'):
         images_in_shard(cut)
     with tarfile.open(cut, 'w:gz') as packed:
         packed.add(first, 'x.jpg')
-    with pytest.raises(InputError, match='no whole, uncompressed tar file'):
+    with pytest.raises(InputError, match='truncated or no uncompressed tar file'):
         UnlabelledImages(data_root=str(tmp_path / 'other'))
     code, output = call_tool('tools/prepare_data.py', 'shards', shards, tmp_path / 'again')
     assert code == 2 and 'holds no images' in output.splitlines()[-1]

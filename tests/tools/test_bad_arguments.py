@@ -24,7 +24,7 @@ CASES = [
     ),
     (
         f'train.py {PRETRAIN} --work-dir {{tmp}}/text.pth/run',
-        r'work directory .* cannot be written to',
+        r'work directory .* cannot be written',
     ),
     (
         f'train.py {PRETRAIN} --work-dir {{tmp}}/w --resume {{tmp}}/none.pth',

@@ -16,13 +16,18 @@ from mmum.errors import InputError
 from tests.helpers import ROOT, output_of
 
 CONFIGS = ROOT / 'configs'
+NAMES = dict(
+    swin_t='um-swin-tiny', swin_l='um-swin-large', pvt_s='um-pvt-small', vit_b='um-vit-base'
+)
+RECIPES = dict(finetune='8xb128-coslr-100e', linear='8xb512-linear-coslr-90e')
 COLOURS = dict(blue=(40, 60, 220), green=(40, 200, 60), red=(220, 40, 40))
 ARCH = dict(
     swin_t='dict(_delete_=True, embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))',
     swin_l='dict(_delete_=True, embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))',
-    pvt_s='dict(_delete_=True, embed_dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), '
-    'mlp_ratios=(2, 2, 2, 2))',
-    vit_b='dict(_delete_=True, embed_dims=128, num_layers=2, num_heads=4, feedforward_channels=128)',
+    pvt_s='dict(_delete_=True, embed_dims=(16, 32, 64, 128), depths=(1, 1, 1, 1), '
+    'num_heads=(1, 2, 4, 8), mlp_ratios=(2, 2, 2, 2))',
+    vit_b='dict(_delete_=True, embed_dims=128, num_layers=2, num_heads=4, '
+    'feedforward_channels=128)',
 )
 
 
@@ -71,7 +76,7 @@ def pretrained(tmp_path, model):
 
 @pytest.mark.parametrize('model', ['swin_l', 'vit_b'])
 def test_knn_needs_no_training(model, folders, tmp_path):
-    config = small_config(tmp_path, f'um_{model}_knn_in1k', model)
+    config = small_config(tmp_path, f'{NAMES[model]}_knn_in1k', model)
     output = output_of(
         'tools/test.py',
         config,
@@ -93,7 +98,7 @@ def test_knn_needs_no_training(model, folders, tmp_path):
     'model, kind', [('swin_t', 'finetune'), ('vit_b', 'finetune'), ('pvt_s', 'linear')]
 )
 def test_training_and_testing(model, kind, folders, tmp_path):
-    config = small_config(tmp_path, f'um_{model}_{kind}_in1k', model)
+    config = small_config(tmp_path, f'{NAMES[model]}_{RECIPES[kind]}_in1k', model)
     options = [
         '--cfg-options',
         f'data_root={folders}',
@@ -184,5 +189,5 @@ def test_bad_input(options, sentence, folders, tmp_path):
         str(CONFIGS / 'classification' / 'um-swin-tiny_8xb128-coslr-100e_in1k.py'), options
     )
     with pytest.raises(InputError, match=sentence):
-        preflight(cfg)
+        preflight(cfg, ('train', 'val'))
         DATASETS.build(cfg.train_dataloader.dataset)

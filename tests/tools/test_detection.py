@@ -252,7 +252,7 @@ def test_stuff_maps_that_are_missing(mini, tmp_path):
     assert code == 2
     assert re.search(
         r'error: 8 stuff maps are not in .*stuffthingmaps/train2017, first 000000.png, .* '
-        r'without_semantic',
+        r'without-semantic',
         output,
     )
 

@@ -14,8 +14,9 @@ from mmengine.config import Config
 
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.cli.command import run_command
-from mmum.engine.config import load_config, set_global_batch
-from mmum.engine.scale.strategies import set_deepspeed
+from mmum.cli.options import set_amp, set_global_batch
+from mmum.engine.config import load_config
+from mmum.engine.scale.strategies import fit_deepspeed
 from mmum.errors import InputError
 from tests.helpers import ROOT, call_tool, free_port, run_tool
 
@@ -112,7 +113,7 @@ def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plai
 
 
 @deepspeed
-def test_deepspeed_goes_back_after_a_blow_up(mini, tmp_path):
+def test_deepspeed_rolls_back_after_a_non_finite_loss(mini, tmp_path):
     config = write_small('deepspeed', tmp_path / 'config.py')
     config.write_text(
         config.read_text() + "\ncustom_imports = dict(imports=['tests.faults'])\n"
@@ -137,7 +138,7 @@ def test_deepspeed_and_what_it_wants(installed, launcher, stage, sentence, monke
     cfg = load_config(str(SELFSUP / 'um_mae_swin_l_deepspeed.py'))
     cfg.launcher, cfg.strategy.zero_optimization.stage = launcher, stage
     with pytest.raises(InputError, match=sentence):
-        set_deepspeed(cfg)
+        fit_deepspeed(cfg)
 
 
 def test_deepspeed_gets_batch_steps_and_precision(monkeypatch):
@@ -147,7 +148,8 @@ def test_deepspeed_gets_batch_steps_and_precision(monkeypatch):
     cfg.launcher = 'slurm'
     monkeypatch.setenv('WORLD_SIZE', '8')
     set_global_batch(cfg, 4096)
-    set_deepspeed(cfg, amp=True)
+    set_amp(cfg)
+    fit_deepspeed(cfg)
     strategy, images = cfg.strategy, cfg.train_dataloader.batch_size
     assert strategy.train_micro_batch_size_per_gpu == images
     assert strategy.gradient_accumulation_steps * images * 8 == 4096

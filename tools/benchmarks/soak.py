@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import ROOT
+from benchmarks.report import caption_of
 from benchmarks.stages import logged
 from mmum.datasets.mini import write_mini
 from mmum.engine.reliability.preemption import EXIT_PREEMPTED
@@ -225,3 +226,17 @@ def curve(work_dir):
         if 'loss' in values:
             found.setdefault(values['step'], []).append(values['loss'])
     return found
+
+
+def table(result):
+    """The result as Markdown."""
+    outcome = 'all equal'
+    if not result['equal']:
+        outcome = f'different, first {result["different"][:3]}'
+    faults = ', '.join(f'{number} x {kind}' for kind, number in result['faults'].items())
+    return (
+        f'{caption_of(result)} {result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. '
+        f'{result["steps_in_peace"]} steps in peace; {result["steps_compared"]} of them compared, '
+        f'up to step {result["last_step_compared"]}: '
+        f'{outcome}.\n'
+    )

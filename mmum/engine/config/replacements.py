@@ -51,13 +51,14 @@ def replace_types(cfg: Config) -> None:
         if type_name(entry) in REPLACEMENTS:
             entry['type'] = _log(type_name(entry))
     hooks = cfg.setdefault('default_hooks', {})
-    present = {type_name(hook) for hook in [*hooks.values(), *(cfg.get('custom_hooks') or [])]}
+    own = {type_name(hook) for hook in cfg.get('custom_hooks') or []}
     for key, name in HOOKS.items():
-        if key in hooks and hooks[key] is None:
-            hooks.pop(key)  # left out on purpose
-            if key == 'checkpoint':  # which mmengine would add
-                hooks[key] = None
-        elif name not in present:
+        if name in own:  # the custom hook, with settings of its own, takes the place
+            hooks.pop(key, None)
+        elif key in hooks and hooks[key] is None:  # left out on purpose
+            if key != 'checkpoint':  # which mmengine would add
+                hooks.pop(key)
+        elif name not in {type_name(hook) for hook in hooks.values()}:
             hooks[key] = dict(type=name)
             print_log(f'default_hooks.{key}: {name} is added', 'current')
 

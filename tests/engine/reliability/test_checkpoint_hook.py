@@ -121,7 +121,7 @@ def test_a_kill_at_any_moment_leaves_an_old_or_the_new_file(moment, tmp_path, mo
 
 
 def test_the_backend_is_mmengines_local_one_but_for_writing(tmp_path):
-    backend = get_file_backend(str(tmp_path), backend_args=dict(backend='atomic_path'))
+    backend = get_file_backend(str(tmp_path), backend_args=dict(backend='atomic'))
     assert isinstance(backend, AtomicFileBackend)
     backend.put(b'x', str(tmp_path / 'a' / 'b'))
     assert backend.get(str(tmp_path / 'a' / 'b')) == b'x'

@@ -9,7 +9,10 @@ import torch
 from tests.helpers import BY_EPOCH, call_tool, curve, write_config
 
 POISON = """
-custom_hooks = [dict(type='NonFiniteGradHook', patience=3), dict(type='PoisonHook', begin={begin}, steps={steps})]
+custom_hooks = [
+    dict(type='NonFiniteGradHook', patience=3),
+    dict(type='PoisonHook', begin={begin}, steps={steps}),
+]
 """
 
 
@@ -22,8 +25,8 @@ def train(mini, tmp_path, begin, steps, name='run', more=''):
 
 def test_a_single_step_is_left_out(mini, tmp_path):
     code, output = train(mini, tmp_path, 6, 1)
-    assert code == 0 and output.count('the gradients are not finite') == 1, output[-3000:]
-    assert 'going back' not in output and not (tmp_path / 'run' / 'blow_ups').exists()
+    assert code == 0 and output.count('non-finite gradients') == 1, output[-3000:]
+    assert 'rolling back' not in output and not (tmp_path / 'run' / 'non_finite').exists()
     weights = torch.load(tmp_path / 'run' / 'epoch_3.pth', weights_only=False)['state_dict']
     assert all(value.isfinite().all() for value in weights.values())
 
@@ -32,9 +35,9 @@ def test_some_in_a_row_go_back_and_on_with_other_draws(mini, tmp_path):
     code, output = train(mini, tmp_path, 6, 3)
     assert code == 0, output[-3000:]
     assert re.search(
-        r'3 steps in a row had gradients that are not finite .*going back to .*epoch_1.pth', output
+        r'3 steps in a row had non-finite gradients .*rolling back to .*epoch_1.pth', output
     )
-    batches = json.loads((tmp_path / 'run' / 'blow_ups' / 'iter_8.json').read_text())
+    batches = json.loads((tmp_path / 'run' / 'non_finite' / 'iter_8.json').read_text())
     assert [batch['iteration'] for batch in batches] == [6, 7, 8] and batches[0]['loss'] == 'nan'
     images = batches[0]['images']
     assert len(images) == 4 and images[0]['path'].endswith('.jpg')
