@@ -1,4 +1,4 @@
-"""Layer-wise learning-rate decay for classifiers and detectors alike."""
+"""Which parameters decay, and layer-wise learning rates, for every model alike."""
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -12,8 +12,28 @@ from torch import nn
 
 from mmum.errors import InputError
 
-# Besides 1-D parameters (norms, biases, tokens), what describes positions does not decay.
-POSITIONS = ('relative_position_bias_table', 'pos_mlp', 'pos_embed')
+# Parameters of more than one dimension that are no weights: what describes positions, and tokens
+# (1-D in mmum, 3-D in mmpretrain). The weights of a position MLP are weights.
+NOT_DECAYED = {
+    'relative_position_bias_table',
+    'absolute_pos_embed',
+    'pos_embed',
+    'cls_token',
+    'mask_token',
+    'secondary_token',
+}
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter has weight decay: the one rule of pre-training and of all transfers.
+
+    Weights of layers do; biases, norms, tokens, bias tables and position embeddings do not.
+
+    Args:
+        name (str): Name of the parameter.
+        parameter (nn.Parameter): The parameter.
+    """
+    return parameter.dim() > 1 and name.rpartition('.')[2] not in NOT_DECAYED
 
 
 def layer_depth_of(backbone: nn.Module) -> Callable[[str], tuple[int, int]]:
@@ -40,19 +60,18 @@ def layer_depth_of(backbone: nn.Module) -> Callable[[str], tuple[int, int]]:
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Learning rates that fall towards the input of the backbone: lr * rate ** (last - layer).
+    """Weight decay by one rule, and learning rates that fall towards the input of the backbone.
 
-    The embedding is layer 0, every block is one more, output norms are the last; whatever is not
-    the backbone (neck, heads) learns at the full rate. 1-D parameters (norms, biases, tokens), bias
-    tables, position MLPs and position embeddings have no weight decay. Frozen parameters are left
-    out. The groups are printed once.
+    The learning rate of a layer is lr * rate ** (last - layer). The embedding is layer 0, every
+    block is one more, output norms are the last; whatever is not the backbone (neck, heads) learns
+    at the full rate. :func:`decays` says which parameters have weight decay. Frozen parameters are
+    left out. The groups are printed once.
 
     Args:
         optim_wrapper_cfg (dict): Config of the optimiser wrapper; its optimiser has a learning
             rate.
-        paramwise_cfg (dict): ``layer_decay_rate`` (float), above 0 and at most 1.
-            ``norm_decay_mult``, ``bias_decay_mult`` and ``flat_decay_mult`` may be there as zeros,
-            which is what they are here.
+        paramwise_cfg (dict, optional): ``layer_decay_rate`` (float), above 0 and at most 1.
+            Defaults to a rate of 1: the same learning rate for all.
 
     Raises:
         InputError: If the layers of the backbone are unknown, or if the rate cannot be.
@@ -62,18 +81,16 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self, optim_wrapper_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
-        given = self.paramwise_cfg
-        rate = given.get('layer_decay_rate')
-        zeros = {
-            f'{kind}_decay_mult'
-            for kind in ('norm', 'bias', 'flat')
-            if not given.get(f'{kind}_decay_mult')
-        }
-        valid = isinstance(rate, (int, float)) and 0 < rate <= 1
-        if not valid or set(given) - zeros != {'layer_decay_rate'}:
+        given = dict(self.paramwise_cfg)
+        # Zeros that mmdet's and mmpretrain's recipes set; by the rule they are zeros in any case.
+        for kind in ('norm', 'bias', 'flat'):
+            if not given.get(f'{kind}_decay_mult', 1):
+                given.pop(f'{kind}_decay_mult')
+        rate = given.pop('layer_decay_rate', 1)
+        if given or not isinstance(rate, (int, float)) or not 0 < rate <= 1:
             raise InputError(
-                f'paramwise_cfg={dict(given)} of LayerDecayOptimWrapperConstructor should be '
-                'dict(layer_decay_rate=R) with R above 0, at most 1'
+                f'paramwise_cfg={dict(self.paramwise_cfg)} of LayerDecayOptimWrapperConstructor '
+                'should be dict(layer_decay_rate=R) with R above 0, at most 1'
             )
         if self.base_lr is None:
             raise InputError(
@@ -83,17 +100,18 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any) -> None:
         """Add the parameter groups of a model: per layer one with weight decay and one without."""
-        depth = layer_depth_of(module.backbone)
-        last = depth(next(name for name, _ in module.backbone.named_parameters()))[1] - 1
+        depth, last = None, 0
+        if self.rate < 1:
+            depth = layer_depth_of(module.backbone)
+            last = depth(next(name for name, _ in module.backbone.named_parameters()))[1] - 1
         groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 continue
             layer = last
-            if name.startswith('backbone.'):
+            if depth is not None and name.startswith('backbone.'):
                 layer = depth(name.removeprefix('backbone.'))[0]
-            decays = parameter.dim() > 1 and not any(part in name for part in POSITIONS)
-            groups.setdefault((layer, decays), []).append(parameter)
+            groups.setdefault((layer, decays(name, parameter)), []).append(parameter)
         lines = [
             f'layer-wise learning-rate decay {self.rate}: layer, learning rate, parameters '
             'with / without weight decay'
@@ -101,11 +119,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for layer in sorted({layer for layer, _ in groups}):
             lr = self.base_lr * self.rate ** (last - layer)
             counts = []
-            for decays in (True, False):
-                group = groups.get((layer, decays), [])
+            for decayed in (True, False):
+                group = groups.get((layer, decayed), [])
                 counts.append(sum(parameter.numel() for parameter in group))
                 if group:
-                    weight_decay = (self.base_wd or 0.0) * decays
+                    weight_decay = (self.base_wd or 0.0) * decayed
                     params.append(dict(params=group, lr=lr, weight_decay=weight_decay))
             lines.append(
                 f'  {layer:3d}  {lr:.3e} (x {lr / self.base_lr:.4f})  {counts[0]:>11,d} / '

@@ -1,7 +1,7 @@
 """Base classes of the backbones: arch look-up, freezing, layer depth; and of pyramids the rest."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -162,11 +162,15 @@ class PyramidBackbone(BackboneMixin, BaseModule):
             to -1: nothing.
         norm_cfg (dict, optional): Norm of every returned stage; None for none. Defaults to
             ``dict(type='LN', eps=1e-6)``.
+        weight_init (str): Start of training from scratch. 'xavier' is the authors': Linears
+            Xavier-uniform, convolutions normal with a standard deviation of sqrt(2 / fan-out),
+            biases zero. 'trunc_normal' is Swin's: Linears truncated normal with 0.02, convolutions
+            and position MLPs as torch makes them. Defaults to 'xavier'.
         init_cfg (dict, optional): For example
             ``dict(type='BackboneCheckpoint', checkpoint='FILE')``. Defaults to None.
 
     Raises:
-        InputError: If the arch or ``out_indices`` cannot be.
+        InputError: If the arch, ``out_indices`` or ``weight_init`` cannot be.
     """
 
     patch_size = 4
@@ -183,9 +187,16 @@ class PyramidBackbone(BackboneMixin, BaseModule):
         with_cp: bool = False,
         frozen_stages: int = -1,
         norm_cfg: Mapping[str, Any] | None = dict(type='LN', eps=1e-6),
+        weight_init: str = 'xavier',
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if weight_init not in ('xavier', 'trunc_normal'):
+            raise InputError(
+                f"weight_init='{weight_init}' of {type(self).__name__} is unknown: choose 'xavier' "
+                "or 'trunc_normal'"
+            )
+        self.weight_init = weight_init
         self.arch = arch = self.resolve_arch(arch)
         self.depths = depths = tuple(arch['depths'])
         dims = arch['embed_dims']
@@ -243,16 +254,34 @@ class PyramidBackbone(BackboneMixin, BaseModule):
         super().init_weights()
 
     def init_from_scratch(self) -> None:
-        """Initialise Linears as Swin does and the patch embedding as MAE does."""
+        """Initialise as ``weight_init`` says; patch embedding and token are the same in both."""
+        convolutions = set(self.convolutions())
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm):
+            if isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
+            elif self.weight_init == 'xavier' and module in convolutions:
+                fan_out = module.weight[:, 0].numel()
+                nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+                nn.init.zeros_(module.bias)
+            elif self.weight_init == 'xavier' and isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embed.weight.flatten(1))  # as a Linear, MAE's
+        if self.weight_init == 'xavier':
+            nn.init.zeros_(self.patch_embed.bias)
         nn.init.normal_(self.secondary_token, std=0.02)
+
+    def convolutions(self) -> Iterator[nn.Module]:
+        """The layers of the stages that are convolutions in the authors' code, also 1x1 ones.
+
+        Their initial standard deviation depends on the fan-out alone. Subclasses add the Linears
+        that stand for 1x1 convolutions.
+        """
+        return (module for module in self.stages.modules() if isinstance(module, nn.Conv2d))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """Encode images, whole or masked.

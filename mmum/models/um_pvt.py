@@ -1,6 +1,6 @@
 """PVT with uniform masking, dense or on the compact image: one class for both."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -145,6 +145,8 @@ class UMPVT(PyramidBackbone):
             them. Defaults to -1: nothing.
         norm_cfg (dict, optional): Norm of every returned stage; None for none. Defaults to
             ``dict(type='LN', eps=1e-6)``.
+        weight_init (str): 'xavier', the authors' start of training, or 'trunc_normal', Swin's; see
+            :class:`PyramidBackbone`. Defaults to 'xavier'.
         init_cfg (dict, optional): For example
             ``dict(type='BackboneCheckpoint', checkpoint='FILE')``. Defaults to None.
 
@@ -175,6 +177,7 @@ class UMPVT(PyramidBackbone):
         with_cp: bool = False,
         frozen_stages: int = -1,
         norm_cfg: Mapping[str, Any] | None = dict(type='LN', eps=1e-6),
+        weight_init: str = 'xavier',
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         stages = len(self.resolve_arch(arch)['depths'])
@@ -194,6 +197,7 @@ class UMPVT(PyramidBackbone):
             with_cp=with_cp,
             frozen_stages=frozen_stages,
             norm_cfg=norm_cfg,
+            weight_init=weight_init,
             init_cfg=init_cfg,
         )
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
@@ -213,6 +217,13 @@ class UMPVT(PyramidBackbone):
             ConvMerging(self.dims[index - 1], dim) if index else None,
             [PVTBlock(dim, heads, ratio, self.sr_ratios[index], rate) for rate in drop_paths],
         )
+
+    def convolutions(self) -> Iterator[nn.Module]:
+        """As the base class, and the 1x1 reductions of keys and values."""
+        yield from super().convolutions()
+        for module in self.modules():
+            if isinstance(module, SpatialReductionAttention):
+                yield module.sr
 
     def embed(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Embed patches as the base class does, and add the position of their true place."""

@@ -1,6 +1,6 @@
 """Swin with a position MLP, dense or on the compact image: one class for both."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -140,6 +140,8 @@ class UMSwin(PyramidBackbone):
             to -1: nothing.
         norm_cfg (dict, optional): Norm of every returned stage; None for none. Defaults to
             ``dict(type='LN', eps=1e-6)``.
+        weight_init (str): 'xavier', the authors' start of training, or 'trunc_normal', Swin's; see
+            :class:`PyramidBackbone`. Defaults to 'xavier'.
         init_cfg (dict, optional): For example
             ``dict(type='BackboneCheckpoint', checkpoint='FILE')``. Defaults to None.
 
@@ -167,6 +169,7 @@ class UMSwin(PyramidBackbone):
         with_cp: bool = False,
         frozen_stages: int = -1,
         norm_cfg: Mapping[str, Any] | None = dict(type='LN', eps=1e-6),
+        weight_init: str = 'xavier',
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         self.window_size, self.pad_small_map = window_size, pad_small_map
@@ -180,6 +183,7 @@ class UMSwin(PyramidBackbone):
             with_cp=with_cp,
             frozen_stages=frozen_stages,
             norm_cfg=norm_cfg,
+            weight_init=weight_init,
             init_cfg=init_cfg,
         )
 
@@ -191,14 +195,23 @@ class UMSwin(PyramidBackbone):
             [SwinBlock(dim, heads, self.pos_mlp_dims, drop_path) for drop_path in drop_paths],
         )
 
-    def init_from_scratch(self) -> None:
-        """Initialise as the base class does, with torch's own initialisation of position MLPs."""
-        super().init_from_scratch()
+    def convolutions(self) -> Iterator[nn.Module]:
+        """As the base class, and the layers of the position MLPs."""
+        yield from super().convolutions()
+        yield from self._position_layers()
+
+    def _position_layers(self) -> Iterator[nn.Module]:
         for module in self.modules():
             if isinstance(module, WindowAttention):
-                for layer in module.pos_mlp[::2]:
-                    # At std 0.02 the bias would hardly tell offsets apart.
-                    layer.reset_parameters()
+                yield from (module.pos_mlp[0], module.pos_mlp[2])
+
+    def init_from_scratch(self) -> None:
+        """Initialise as the base class does, with torch's position MLPs for 'trunc_normal'."""
+        super().init_from_scratch()
+        if self.weight_init == 'trunc_normal':
+            for layer in self._position_layers():
+                # At std 0.02 the bias would hardly tell offsets apart.
+                layer.reset_parameters()
 
     def block_context(
         self, stage: int, x: Tensor, positions: Tensor | None

@@ -83,6 +83,9 @@ class TransferStudy:
         )
         self.seeds, self.starts, self.heads = seeds, starts, heads
         self.pretrain_options, self.detect_options = list(pretrain_options), list(detect_options)
+        # runs share the cores, unless the environment says how many threads each has
+        share = max(1, (os.cpu_count() or 1) // jobs)
+        self.threads = os.environ.get('OMP_NUM_THREADS', str(share))
 
     def run(self):
         """All runs.
@@ -189,7 +192,7 @@ class TransferStudy:
             '--resume',
             '--cfg-options',
             *options,
-            OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // self.jobs)),
+            OMP_NUM_THREADS=self.threads,
         )
         found = dict(found, seconds=seconds)
         if 'head' in found:

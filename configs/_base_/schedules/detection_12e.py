@@ -3,8 +3,8 @@ max_epochs = 12
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    # 1-D parameters do not decay
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+    # biases, norms, tokens, bias tables and positions do not decay; layer_decay_rate is 1
+    constructor='LayerDecayOptimWrapperConstructor',
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),

@@ -5,8 +5,8 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=1.5e-4 * 4096 / 256, betas=(0.9, 0.95), weight_decay=0.05, fused=True
     ),
-    # 1-D parameters do not decay: biases, norms (bias_decay_mult, norm_decay_mult) and tokens
-    paramwise_cfg=dict(bias_decay_mult=0.0, norm_decay_mult=0.0, flat_decay_mult=0.0),
+    # biases, norms, tokens, bias tables and positions do not decay; layer_decay_rate is 1
+    constructor='LayerDecayOptimWrapperConstructor',
 )
 param_scheduler = [
     dict(
