@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 setup(
     name='mmum',
     version=re.search(r"__version__ = '(.+)'", (HERE / 'mmum' / '__init__.py').read_text())[1],
-    description='UM-MAE (Uniform Masking) pre-training of pyramid vision transformers for OpenMMLab',
+    description='UM-MAE pre-training of pyramid vision transformers for OpenMMLab',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

@@ -69,8 +69,13 @@ def sample_mask_map(
     grid: tuple[int, int],
     secondary_ratio: float = 0.25,
     random: ModuleType | np.random.RandomState = np.random,
+    balanced: bool = False,
 ) -> np.ndarray:
     """Draw a mask map by uniform sampling and secondary masking.
+
+    The authors draw the places in the cells from a balanced pool: twice as many places as cells,
+    each of the four equally often. Every place is as likely, and the variance of the counts is
+    half.
 
     Args:
         grid (tuple[int, int]): Rows and columns of mask units, both even.
@@ -78,6 +83,8 @@ def sample_mask_map(
             the paper's.
         random (np.random.RandomState | module): Source of randomness. Defaults to numpy's global
             one, which mmengine seeds for every worker and rank.
+        balanced (bool): Whether to draw places without replacement from a balanced pool, as the
+            authors do, instead of independently. Defaults to False.
 
     Returns:
         np.ndarray: The mask map, uint8, of shape ``grid``.
@@ -86,7 +93,11 @@ def sample_mask_map(
     num_cells = rows * columns
     state: np.ndarray = np.full((num_cells, 4), REMOVED, np.uint8)
     cell = np.arange(num_cells)
-    unit_in_cell = random.randint(0, 4, num_cells)
+    if balanced:
+        pool: np.ndarray = np.arange(2 * num_cells) % 4
+        unit_in_cell = random.permutation(pool)[:num_cells]
+    else:
+        unit_in_cell = random.randint(0, 4, num_cells)
     state[cell, unit_in_cell] = VISIBLE
     secondary = random.permutation(num_cells)[: secondary_count(num_cells, secondary_ratio)]
     state[secondary, unit_in_cell[secondary]] = SECONDARY

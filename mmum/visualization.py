@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from torch import Tensor
@@ -20,9 +21,9 @@ def reconstruction_picture(model: Any, inputs: Tensor, mask: Tensor, border: int
     """Draw rows of masked input, reconstruction and original.
 
     Args:
-        model (UMMAE): The model.
+        model (UMMAE | SimMIM): The model.
         inputs (Tensor): Preprocessed images (N, C, H, W), at most a few.
-        mask (Tensor): Mask map (N, H/16, W/16).
+        mask (Tensor): Mask map (N, H/16, W/16), or the mask of mmpretrain's SimMIM.
         border (int): White pixels around the images. Defaults to 4.
 
     Returns:
@@ -30,7 +31,7 @@ def reconstruction_picture(model: Any, inputs: Tensor, mask: Tensor, border: int
     """
     was_training = model.training
     model.eval()
-    seen, filled = model.reconstruct(inputs, mask)
+    seen, filled = reconstruct(model, inputs, mask)
     model.train(was_training)
     mean = getattr(model.data_preprocessor, 'mean', 0.0)
     std = getattr(model.data_preprocessor, 'std', 1.0)
@@ -41,6 +42,26 @@ def reconstruction_picture(model: Any, inputs: Tensor, mask: Tensor, border: int
         frame = ((0, 0), (border, border), (border, border), (0, 0))
         columns.append(np.concatenate(np.pad(pixels, frame, constant_values=255), 0))
     return np.concatenate(columns, 1)
+
+
+def reconstruct(model: Any, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Show a model images under a mask, and fill what it did not see with its predictions.
+
+    Args:
+        model (UMMAE | SimMIM): The model.
+        inputs (Tensor): Preprocessed images (N, C, H, W).
+        mask (Tensor): Mask map, or any mask of SimMIM: not 0 where an image is masked.
+
+    Returns:
+        tuple[Tensor, Tensor]: What the model saw (0, the mean colour, elsewhere), and the images
+        with predictions; both (N, C, H, W).
+    """
+    if hasattr(model, 'reconstruct'):
+        return model.reconstruct(inputs, mask)
+    predicted = model.neck(model.backbone(inputs, mask)[0])
+    unit = inputs.shape[2] // mask.shape[1]
+    hidden = (mask != 0)[:, None].repeat_interleave(unit, 2).repeat_interleave(unit, 3)
+    return inputs * ~hidden, torch.where(hidden, predicted.to(inputs.dtype), inputs)
 
 
 def detection_picture(

@@ -205,7 +205,8 @@ data_root = '{data}'
 model = dict(backbone=dict(arch=dict(embed_dims=16, num_heads=(1, 2, 4, 8)), drop_path_rate=0.3),
              neck=dict(in_channels=128, embed_dims=32))
 train_pipeline = [dict(type='Count', file='{loaded}'), *_base_.train_pipeline]
-train_dataloader = dict(batch_size=4, num_workers={workers}, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=4, num_workers={workers}, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 log_processor = dict(window_size=1)
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval={interval}))
 custom_hooks = [{hooks}]

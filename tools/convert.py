@@ -83,8 +83,9 @@ def main() -> None:
             print('  (both at the new window)')
     wrap = DIALECTS[args.to].wrap
     wrapped = wrap and destination.suffix == '.pth'
-    content = {wrap: result.weights} if wrapped else result.weights
-    write_checkpoint(destination, content, source=str(args.source), names=args.to, mmum=__version__)
+    content = {wrap: result.weights, **({'meta': result.meta} if result.meta else {})}
+    header = dict(source=str(args.source), names=args.to, mmum=__version__, **result.meta)
+    write_checkpoint(destination, content if wrapped else result.weights, **header)
 
 
 if __name__ == '__main__':

@@ -27,7 +27,13 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='continue from this checkpoint, or without one from the last in the work directory',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=['auto', 'bf16', 'fp16'],
+        help='mixed precision: bfloat16 where the hardware has it (default), else float16',
+    )
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -65,7 +71,7 @@ def main() -> None:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     if args.amp:
-        options.set_amp(cfg)
+        options.set_amp(cfg, args.amp)
     if args.compile:
         options.set_compile(cfg)
     if args.ema is not None:

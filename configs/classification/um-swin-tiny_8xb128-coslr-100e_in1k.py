@@ -3,6 +3,7 @@
 #   bash tools/dist_train.sh configs/classification/um-swin-tiny_8xb128-coslr-100e_in1k.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=FOLDER
 #
+# Tested as the authors test above 224 px: short side 256, crop 256.
 # Hardware: 8 GPUs x 128 images. Top-1: 82.04 (the paper's, not run here).
 _base_ = [
     '../_base_/datasets/labelled_256.py',
@@ -32,3 +33,7 @@ model = dict(
     ),
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = 256  # mmpretrain's is 292, MAE's ratio, which linear probe and k-NN keep
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

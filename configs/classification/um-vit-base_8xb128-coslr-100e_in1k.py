@@ -11,6 +11,7 @@ model = dict(
         type='UMViT',
         arch='base',
         img_size=224,
+        learn_positions=True,
         out_type='avg_featmap',
         drop_path_rate=0.1,
         norm_cfg=None,

@@ -6,6 +6,6 @@
 # Hardware: 8 GPUs x 2 images. The paper reports no such detector; not run here.
 _base_ = './cascade-mask-rcnn_um-swin-t_fpn_3x_coco.py'
 model = dict(
-    backbone=dict(arch='large', pos_mlp_dims=64, drop_path_rate=0.2, with_cp=True),
+    backbone=dict(arch='large', pos_mlp_dims=64, drop_path_rate=0.3, with_cp=True),
     neck=dict(in_channels=[192, 192 * 2, 192 * 4, 192 * 8]),
 )

@@ -3,10 +3,13 @@
 #   bash tools/dist_train.sh configs/detection/htcpp_um-swin-l_fpn_6x_coco.py 8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=data/coco/
 #
-# HTC++ is that of the Swin paper. Stuff maps are in data_root/stuffthingmaps/train2017.
-# Hardware:
-# 16 GPUs x 1 image (or 8 x 1 with --global-batch 16). The paper: 57.4 box AP, 49.8 mask AP on COCO
-# val with Swin-L pre-trained on ImageNet-1K (supervised ImageNet-22K: 57.1, 49.5); not run here.
+# HTC++ is that of the Swin paper; the authors' config is private. Their published detectors all
+# start from weights fine-tuned on ImageNet-1K; their README says only "self-supervised" of this
+# run, and here it starts from the pre-training. Tested at 1333x800, for the Swin paper gives no
+# scale. Stuff maps are in data_root/stuffthingmaps/train2017.
+# Hardware: 16 GPUs x 1 image (or 8 x 1
+# with --global-batch 16). The paper: 57.4 box AP, 49.8 mask AP on COCO val with Swin-L pre-trained
+# on ImageNet-1K (supervised ImageNet-22K: 57.1, 49.5); not run here.
 _base_ = './htcpp_um-swin-t_fpn_6x_coco.py'
 model = dict(
     backbone=dict(arch='large', pos_mlp_dims=64, with_cp=True),

@@ -1,5 +1,6 @@
-# mmpretrain's own SimMIM on the stock Swin-T, as its users run it (window 8 at 256 px), with the
-# data and schedule of UM-MAE.
+# mmpretrain's SimMIM on the stock Swin-T (window 8) in the setting of UM-MAE: 256 px, units of 16
+# px, 75 % masked, the data and schedule of UM-MAE. It is not Microsoft's recipe: that is
+# simmim_swin_t_192px.py.
 #
 #   bash tools/dist_train.sh configs/selfsup/simmim_swin_t.py 8 --amp --cfg-options data_root=FOLDER
 #

@@ -29,4 +29,3 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 test_dataloader = None
 test_evaluator = None
 test_cfg = None
-custom_hooks = []  # its pictures are those of UM-MAE

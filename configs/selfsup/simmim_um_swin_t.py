@@ -24,4 +24,3 @@ model = dict(
 # 8 GPUs x 128 images x 4 accumulated steps = 4096
 train_dataloader = dict(batch_size=128)
 optim_wrapper = dict(accumulative_counts=4)
-custom_hooks = []  # its pictures are those of UM-MAE

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from mmum.checkpoints.authors_files import decoder_meta
 from mmum.checkpoints.identify import Identified, check_known, identify
 from mmum.checkpoints.swin_keys import DIALECTS, to_dialect
 from mmum.checkpoints.swin_sizes import TABLE, arch_of, from_um_swin, resize_table, window_of
@@ -21,6 +22,7 @@ class Conversion:
         identified (Identified): The source.
         report (dict[str, list[str]]): Lists of names: loaded, renamed, resized, dropped, new.
         partial (bool): Whether the weights are a UMSwin's without its merges.
+        meta (dict[str, str]): What the file has to say of itself, besides its weights.
         notes (list[str]): Sentences for the user.
     """
 
@@ -29,6 +31,7 @@ class Conversion:
     identified: Identified
     report: dict[str, list[str]]
     partial: bool = False
+    meta: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -78,7 +81,10 @@ def convert(
             )
         return _convert_stock(weights, identified, target, window_size, path)
     if target == 'mmum':
-        return _keep(identified, window_size, whole)
+        result = _keep(identified, window_size, whole)
+        if whole and identified.source == 'authors':
+            result.meta = decoder_meta(dict(weights))
+        return result
     return _convert_um_swin(identified, target, window_size, partial, path)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -59,7 +59,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             torch's hub folder.
 
     Returns:
-        dict: Its content: weights under ``state_dict`` or ``model``, or the weights themselves.
+        dict: Its content: weights under ``state_dict`` or ``model``, or the weights themselves; of
+        a safetensors file also its header, under ``meta``.
         Tensors are on the CPU and mapped from the file, so reading is cheap until they are used.
 
     Raises:
@@ -78,7 +79,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         )
     if path.suffix == '.safetensors':
         try:
-            return load_file(path)
+            weights = load_file(path)
+            with safe_open(path, 'pt') as file:
+                meta = file.metadata() or {}
+            return dict(state_dict=weights, meta=meta) if set(meta) - {'format'} else weights
         except SafetensorError as error:
             raise InputError(
                 f'{path} is truncated or no safetensors file ({error}): copy or download it again'

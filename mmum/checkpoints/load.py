@@ -1,6 +1,6 @@
 """Start a backbone from any checkpoint, and report what was loaded."""
 
-import math
+import logging
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from mmum.checkpoints.io import read_checkpoint, weights_of
 from mmum.checkpoints.swin_keys import BUFFERS
 from mmum.checkpoints.swin_sizes import TABLE, resize_table, window_of
 from mmum.errors import InputError, preview
-from mmum.models.embedding import resize_positions
+from mmum.models.embedding import resize_square
 
 # Parameters that may be absent from a checkpoint of the same backbone.
 MAY_BE_NEW = re.compile(r'norm\d|pos_embed|secondary_token')
@@ -100,6 +100,15 @@ def load_backbone(
         )
     module.load_state_dict({key: own[key] for key in loaded}, strict=False)
     unused = [key for key in own if key not in target]
+    positions = [key for key in unused if key in ('pos_embed', 'absolute_pos_embed')]
+    if positions:
+        print_log(
+            f'{source} has learned positions ({positions[0]}), and {name} drops them: features '
+            'will differ from those that the file was trained for; set learn_positions=True of '
+            'UMPVT or UMViT, use_abs_pos_embed=True of UMStockSwin',
+            'current',
+            logging.WARNING,
+        )
     return report_text(
         loaded=loaded,
         resized=resized,
@@ -126,10 +135,8 @@ def _resize_positions(
             continue
         if key.endswith(TABLE):
             own[key] = resize_table(own[key], int(window_of(target[key]) or 0))
-        elif key == 'pos_embed' and math.isqrt(len(own[key])) ** 2 == len(own[key]):
-            side = math.isqrt(len(own[key]))  # the embedding of a square grid
-            positions = resize_positions(own[key].float(), (side, side), module.grid)
-            own[key] = positions.flatten(0, 1)
+        elif key == 'pos_embed':
+            own[key] = resize_square(own[key], module.grid)
         else:
             continue
         resized.append(key)

@@ -74,22 +74,34 @@ def set_show(cfg: Config, show: bool, show_dir: str | None) -> None:
     cfg.custom_hooks = [*hooks, dict(type='ReconstructionHook', show_dir=show_dir)]
 
 
-def set_amp(cfg: Config) -> None:
-    """Mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU that has it.
+def set_amp(cfg: Config, dtype: str = 'auto') -> None:
+    """Mixed precision.
 
-    Detectors stay in float32 on a CPU, where mmcv's operators know no bfloat16.
+    bfloat16 where the GPU or CPU has it; otherwise, on a GPU, float16 with loss scaling. Detectors
+    stay in float32 on a CPU, where mmcv's operators know no bfloat16.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        dtype (str): 'bf16', 'fp16', or 'auto' for what the hardware has. Defaults to 'auto'.
+
+    Raises:
+        InputError: If float16 is asked for on a CPU or with DeepSpeed.
     """
+    gpu = torch.cuda.is_available()
+    if dtype == 'fp16' and (uses_deepspeed(cfg) or not gpu):
+        where = 'DeepSpeed autocasts' if uses_deepspeed(cfg) else 'a CPU trains'
+        raise InputError(f'--amp fp16 is for GPUs, and {where} in bfloat16 only: give --amp bf16')
     if uses_deepspeed(cfg):
         autocast_deepspeed(cfg)
-    elif torch.cuda.is_available():
+    elif gpu and (dtype == 'fp16' or dtype == 'auto' and not torch.cuda.is_bf16_supported()):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    elif cfg.get('default_scope') == 'mmdet':
+    elif not gpu and cfg.get('default_scope') == 'mmdet':
         print_log(
             '--amp: on a CPU mmcv has its operators in float32 only, training goes on in float32',
             'current',
         )
-    elif cpu_has_bfloat16():
+    elif gpu or dtype == 'bf16' or cpu_has_bfloat16():
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
     else:
         print_log(

@@ -97,6 +97,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 'LayerDecayOptimWrapperConstructor needs the lr of the optimizer in optim_wrapper'
             )
         self.rate = rate
+        # Without any, mmengine would not ask for groups, and all parameters would decay.
+        self.paramwise_cfg = dict(layer_decay_rate=rate)
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any) -> None:
         """Add the parameter groups of a model: per layer one with weight decay and one without."""

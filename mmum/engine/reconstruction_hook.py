@@ -19,6 +19,8 @@ from mmum.visualization import reconstruction_picture, write_picture
 class ReconstructionHook(Hook):
     """Write pictures of masked input, reconstruction and original, always of the same images.
 
+    Works for UM-MAE and for SimMIM, also mmpretrain's own.
+
     In training they are ``WORK_DIR/reconstruction/epoch_N.png`` (or ``iter_N.png`` for training by
     iterations). In testing, with ``show_dir``, there is one picture per batch in that folder.
 
@@ -76,7 +78,7 @@ class ReconstructionHook(Hook):
         model = model.module if is_model_wrapper(model) else model
         with torch.no_grad():
             data = model.data_preprocessor(batch, False)
-            mask = model.masks(data['data_samples'])
+            mask = torch.stack([sample.mask for sample in data['data_samples']])
             return reconstruction_picture(model, data['inputs'], mask)
 
     @master_only

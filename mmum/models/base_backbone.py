@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, merge_positions, patch_positions
-from mmum.models.embedding import embed_compact, embed_dense
+from mmum.models.embedding import embed_compact, embed_dense, hide_patches, resize_square
 
 
 class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[misc]
@@ -32,6 +32,7 @@ class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[mis
     arch_keys: tuple[str, ...] = ('embed_dims', 'depths', 'num_heads')
     depths: Sequence[int]
     frozen_stages: int
+    grid: tuple[int, int]
 
     @classmethod
     def resolve_arch(cls, arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -115,6 +116,15 @@ class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[mis
         super().train(mode)
         self.freeze_stages()
         return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Load a state dict, whose position embedding may be of another image size."""
+        key, own = f'{prefix}pos_embed', getattr(self, 'pos_embed', None)
+        if own is not None and key in state_dict and len(state_dict[key]) != len(own):
+            state_dict[key] = resize_square(state_dict[key], self.grid)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning-rate decay.
@@ -326,8 +336,10 @@ class PyramidBackbone(BackboneMixin, BaseModule):
         if mask is not None:
             check_mask_map(mask, x.shape[2], x.shape[3], self.unit, uniform=self.compact)
         if mask is None or not self.compact:
-            return self.patch_norm(
-                embed_dense(x, mask, self.patch_embed, self.secondary_token)
-            ), None
+            x = self.patch_norm(embed_dense(x, self.patch_embed, self.secondary_token))
+            if mask is not None:  # SimMIM, whose token enters after the norm
+                x = hide_patches(x, mask, self.secondary_token)
+            return x, None
+        # UM-MAE, whose token passes the norm.
         x = embed_compact(x, mask, self.patch_embed, self.secondary_token)
         return self.patch_norm(x), patch_positions(mask, self.unit // self.patch_size)

@@ -1,5 +1,6 @@
 """From images to tokens: patch embedding, dense or of sampled units alone, and fixed positions."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -9,16 +10,14 @@ from torch import Tensor, nn
 from mmum.masking import VISIBLE, gather_units, secondary_patches
 
 
-def embed_dense(images: Tensor, mask: Tensor | None, conv: nn.Conv2d, token: Tensor) -> Tensor:
+def embed_dense(images: Tensor, conv: nn.Conv2d, token: Tensor) -> Tensor:
     """Embed every patch of whole images, padded to whole patches.
 
     Args:
         images (Tensor): (N, C, H, W).
-        mask (Tensor | None): Mask map (N, H/unit, W/unit). Patches of units that are not visible
-            become the token.
         conv (nn.Conv2d): The patch embedding, with a stride equal to its kernel size.
-        token (Tensor): Learnable token of masked patches, (C_0, ). Where nothing is masked, zero
-            times the token keeps it in the graph, because DDP wants a gradient for every parameter.
+        token (Tensor): Learnable token of masked patches, (C_0, ). Zero times the token keeps it in
+            the graph, because DDP wants a gradient for every parameter.
 
     Returns:
         Tensor: (N, H', W', C_0).
@@ -27,9 +26,20 @@ def embed_dense(images: Tensor, mask: Tensor | None, conv: nn.Conv2d, token: Ten
     pad_h, pad_w = -images.shape[2] % size, -images.shape[3] % size
     if pad_h or pad_w:
         images = F.pad(images, (0, pad_w, 0, pad_h))
-    x = F.conv2d(images, conv.weight, conv.bias + 0 * token, size).permute(0, 2, 3, 1)
-    if mask is None:
-        return x
+    return F.conv2d(images, conv.weight, conv.bias + 0 * token, size).permute(0, 2, 3, 1)
+
+
+def hide_patches(x: Tensor, mask: Tensor, token: Tensor) -> Tensor:
+    """Replace the patches of units that are not visible by the token, for SimMIM.
+
+    Args:
+        x (Tensor): Embedded patches (N, H', W', C_0).
+        mask (Tensor): Mask map (N, H/unit, W/unit).
+        token (Tensor): Learnable token of masked patches, (C_0, ).
+
+    Returns:
+        Tensor: (N, H', W', C_0).
+    """
     patches_per_unit = x.shape[1] // mask.shape[1]
     hidden = mask != VISIBLE
     hidden = hidden.repeat_interleave(patches_per_unit, 1).repeat_interleave(patches_per_unit, 2)
@@ -108,3 +118,14 @@ def resize_positions(table: Tensor, grid: tuple[int, int], new_grid: tuple[int, 
     table = table.permute(2, 0, 1)[None]
     table = F.interpolate(table, new_grid, mode='bicubic', align_corners=False)
     return table[0].permute(1, 2, 0)
+
+
+def resize_square(table: Tensor, new_grid: tuple[int, int]) -> Tensor:
+    """Resize the position embedding of a square grid: (side ** 2, C) -> (rows * columns, C).
+
+    An embedding of another number of rows is returned as it is.
+    """
+    side = math.isqrt(len(table))
+    if side**2 != len(table):
+        return table
+    return resize_positions(table.float(), (side, side), new_grid).flatten(0, 1)

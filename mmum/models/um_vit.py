@@ -26,13 +26,16 @@ class UMViT(BackboneMixin, BaseModule):
     transfer, on the sampled units for pre-training.
 
     Args:
-        arch (str | dict): 'base', or a dict with ``embed_dims``, ``num_layers``, ``num_heads`` and
-            ``feedforward_channels``. Defaults to 'base'.
+        arch (str | dict): 'base', 'large', 'huge', or a dict with ``embed_dims``, ``num_layers``,
+            ``num_heads`` and ``feedforward_channels``. Defaults to 'base'.
         img_size (int | tuple[int, int]): Image size of the fixed position embedding, one side or
             (height, width) in pixels. Dense images of other sizes get it resized bicubically.
             Defaults to 224.
         patch_size (int): Side of a patch in pixels. Defaults to 16.
         in_channels (int): Channels of the images. Defaults to 3.
+        learn_positions (bool): Whether the position embedding of the patches, which starts as
+            sin-cos, is a parameter (as in the authors' and MAE's fine-tuned files) instead of
+            fixed. Dense only. Defaults to False.
         out_type (str): 'featmap' for maps, 'cls_token' for the class token (N, C), 'avg_featmap'
             for the mean of the patches (N, C), 'raw' for all tokens (N, 1 + L, C) with the class
             token first, which pre-training takes. Defaults to 'featmap'.
@@ -52,7 +55,9 @@ class UMViT(BackboneMixin, BaseModule):
     """
 
     arch_zoo = dict(
-        base=dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072)
+        base=dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
+        large=dict(embed_dims=1024, num_layers=24, num_heads=16, feedforward_channels=4096),
+        huge=dict(embed_dims=1280, num_layers=32, num_heads=16, feedforward_channels=5120),
     )
     arch_keys = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
     out_types = ('featmap', 'cls_token', 'avg_featmap', 'raw')
@@ -63,6 +68,7 @@ class UMViT(BackboneMixin, BaseModule):
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
+        learn_positions: bool = False,
         out_type: str = 'featmap',
         drop_path_rate: float = 0.0,
         out_indices: int | Sequence[int] = (-1,),
@@ -88,6 +94,10 @@ class UMViT(BackboneMixin, BaseModule):
         self.patch_embed = nn.Conv2d(in_channels, dims, patch_size, patch_size)
         self.cls_token = nn.Parameter(torch.zeros(dims))
         self.secondary_token = nn.Parameter(torch.zeros(dims))
+        self.pos_embed = None
+        if learn_positions:
+            positions = sincos_positions(self.grid, dims, torch.device('cpu'))
+            self.pos_embed = nn.Parameter(positions.clone())
         self.blocks = nn.ModuleList(
             TransformerBlock(
                 dims,
@@ -162,8 +172,10 @@ class UMViT(BackboneMixin, BaseModule):
         """
         height, width = (-(-side // self.patch_size) for side in x.shape[2:])
         if mask is None:
-            x = embed_dense(x, None, self.patch_embed, self.secondary_token)
-            table = sincos_positions(self.grid, x.shape[3], x.device)
+            x = embed_dense(x, self.patch_embed, self.secondary_token)
+            table = self.pos_embed
+            if table is None:
+                table = sincos_positions(self.grid, x.shape[3], x.device)
             return x + resize_positions(table, self.grid, (height, width)).to(x.dtype)
         check_mask_map(mask, x.shape[2], x.shape[3], self.patch_size, self.patch_size)
         x = embed_compact(x, mask, self.patch_embed, self.secondary_token)

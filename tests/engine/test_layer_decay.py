@@ -60,7 +60,7 @@ def test_every_parameter_in_its_layer_once(name):
     embedding = next(n for n in lr if 'patch_embed' in n)
     assert lr[embedding] == 0.5**9
     for n, p in model.named_parameters():
-        free = p.dim() == 1 or 'pos_mlp' in n or 'bias_table' in n or 'pos_embed' in n
+        free = p.dim() == 1 or 'bias_table' in n or 'pos_embed' in n
         assert (found[id(p)]['weight_decay'] == 0) == free, n
     if name != 'UMViT':
         stages = [lr[next(n for n in lr if f'stages.{i}.blocks.0' in n)] for i in range(4)]

@@ -37,6 +37,8 @@ class UniformMask(BaseTransform):
         secondary_ratio (float): Share of the sampled units that lose their content, from 0 to 1.
             Defaults to 0.25.
         stride (int): Stride of the backbone: 32 for a pyramid, 16 for a ViT. Defaults to 32.
+        sampling (str): 'independent' draws every cell by itself, as the paper says; 'balanced'
+            draws from a balanced pool, as the authors' code does. Defaults to 'independent'.
 
     Raises:
         InputError: If the size or the ratio cannot be.
@@ -48,17 +50,23 @@ class UniformMask(BaseTransform):
         unit: int = 16,
         secondary_ratio: float = 0.25,
         stride: int = 32,
+        sampling: str = 'independent',
     ) -> None:
         self.grid = _grid(input_size, unit, stride, 'UniformMask')
         if not 0 <= secondary_ratio <= 1:
             raise InputError(
                 f'secondary_ratio={secondary_ratio} of UniformMask should lie between 0 and 1'
             )
-        self.secondary_ratio = secondary_ratio
+        if sampling not in ('independent', 'balanced'):
+            raise InputError(
+                f"sampling='{sampling}' of UniformMask is unknown: choose 'independent' or "
+                "'balanced'"
+            )
+        self.secondary_ratio, self.balanced = secondary_ratio, sampling == 'balanced'
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add a mask map."""
-        results['mask'] = sample_mask_map(self.grid, self.secondary_ratio)
+        results['mask'] = sample_mask_map(self.grid, self.secondary_ratio, balanced=self.balanced)
         return results
 
     def __repr__(self) -> str:

@@ -65,6 +65,7 @@ def fit_device(cfg: Config) -> None:
             cfg[name].pin_memory = False
     if torch.cuda.is_available():
         return
+    cfg.pop('sync_bn', None)  # torch has synchronised batch norm on GPUs only
     if cfg.get('launcher') == 'pytorch':
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group('gloo')

@@ -52,6 +52,7 @@ RUNNER_KEYS = (
     'custom_imports',
     'model_wrapper_cfg',
     'find_unused_parameters',
+    'sync_bn',
     'tta_model',
     'tta_pipeline',
 )

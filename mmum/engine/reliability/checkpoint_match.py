@@ -1,13 +1,16 @@
 """Stop where a loaded checkpoint does not fit the model."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
+from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmum.checkpoints import weights_of
+from mmum.checkpoints.authors_files import KINDS
 from mmum.errors import InputError, preview
 
 
@@ -15,28 +18,29 @@ from mmum.errors import InputError, preview
 class CheckpointMatchHook(Hook):
     """Stop where a loaded checkpoint does not fit the model, where mmengine keeps random weights.
 
-    For training, one matching parameter is enough; for testing, all must be there.
+    For training, one matching parameter is enough; for testing, all must be there. A decoder of the
+    authors must have the positions that it was trained with.
     """
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Compare names and sizes.
+        """Compare names, sizes and positions.
 
         Raises:
-            InputError: If nothing matches, if a size differs, or if a test lacks parameters.
+            InputError: If nothing matches, if a size differs, if a test lacks parameters, or if a
+                decoder would get other positions than in its training.
         """
         wrapped = is_model_wrapper(runner.model) or isinstance(runner.model, BaseTTAModel)
         model = runner.model.module if wrapped else runner.model
         source = f'the checkpoint {runner._load_from}'
+        meta = checkpoint.get('meta') or {}
         # Asking FSDP for its state breaks it here: names will do, and torch compares sizes itself.
         sharded = isinstance(runner.model, FullyShardedDataParallel)
-        wanted = (
-            model.state_dict()
-            if not sharded
-            else {
+        wanted = model.state_dict()
+        if sharded:
+            wanted = {
                 name.replace('_fsdp_wrapped_module.', ''): value
                 for name, value in model.named_parameters()
             }
-        )
         weights = weights_of(checkpoint)
         if not set(weights) & set(wanted):
             raise InputError(
@@ -45,15 +49,52 @@ class CheckpointMatchHook(Hook):
                 'of this config'
             )
         missing = [name for name, _ in model.named_parameters() if name not in weights]
+        if 'authors' in meta:  # the token of masking is of no use to a fine-tuned model
+            missing = [name for name in missing if name != 'backbone.secondary_token']
         if getattr(runner, 'testing', False) and missing:
             raise InputError(
-                f'{source} lacks {len(missing)} parameters of the model of the config '
-                f'({preview(missing)}): give a checkpoint that was trained with this config'
+                f'{source}{_kind(meta)} lacks {len(missing)} parameters of the model of the config '
+                f'({preview(missing)}): {_advice(weights, missing)}'
             )
         for name, value in wanted.items():
             if name in weights and not sharded and weights[name].shape != value.shape:
+                if name.endswith('pos_embed'):
+                    continue  # resized while it is loaded
+                hint = ' (num_classes=N sets the number of classes)' if 'head.' in name else ''
                 raise InputError(
                     f'{source} is of another size than the model of the config: {name} is '
                     f'{tuple(weights[name].shape)} in it and {tuple(value.shape)} here; give a '
-                    'checkpoint of this config'
+                    f'checkpoint of this config{hint}'
                 )
+        self._check_positions(model, weights, meta, source)
+
+    @staticmethod
+    def _check_positions(
+        model: nn.Module, weights: Mapping[str, Any], meta: Mapping[str, Any], source: str
+    ) -> None:
+        """Compare the positions of a decoder with those of its training."""
+        neck = getattr(model, 'neck', None)
+        own = getattr(neck, 'visible_positions', None)
+        trained = meta.get('visible_positions')
+        if trained and own and trained != own and any(k.startswith('neck.') for k in weights):
+            raise InputError(
+                f'{source} has a decoder that was trained with visible_positions={trained!r}, and '
+                f'the config has {own!r}, which would give 75 % of its tokens another position: '
+                f'pass --cfg-options model.neck.visible_positions={trained}'
+            )
+
+
+def _kind(meta: Mapping[str, Any]) -> str:
+    return f' ({KINDS[meta["authors"]]})' if meta.get('authors') in KINDS else ''
+
+
+def _advice(weights: Mapping[str, Any], missing: list[str]) -> str:
+    """What to give instead of a checkpoint that lacks parameters."""
+    if any(name.startswith('head.fc') for name in missing):
+        return (
+            'it has no classifier; fine-tune it first (tools/train.py with pretrained=FILE), or '
+            'give a fine-tuned checkpoint'
+        )
+    if any(name.startswith('neck.') for name in missing) and any('head.' in k for k in weights):
+        return 'it is a fine-tuned classifier without decoder; give a checkpoint of pre-training'
+    return 'give a checkpoint that was trained with this config'

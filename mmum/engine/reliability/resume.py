@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 
 from mmum.checkpoints import read_checkpoint
+from mmum.checkpoints.authors_files import as_own
 from mmum.errors import InputError
 
 try:
@@ -24,7 +25,8 @@ def register_safe_loader() -> None:
     """Let mmengine read all checkpoints through :func:`mmum.checkpoints.read_checkpoint`.
 
     This concerns ``--resume``, ``load_from``, ``init_cfg`` and testing; files, URLs, torchvision://
-    and open-mmlab://. mmengine's own loader falls back to running what a pickle says.
+    and open-mmlab://. mmengine's own loader falls back to running what a pickle says. Files of the
+    authors get our names.
     """
     for prefix in list(CheckpointLoader._schemes):
         CheckpointLoader.register_scheme(prefix, loader=_read_for_mmengine, force=True)
@@ -50,7 +52,7 @@ def _read_for_mmengine(filename: str, map_location: Any = None) -> dict[str, Any
             f'{filename} cannot be read safely from {scheme}://: download it, and give '
             'the path of the file'
         )
-    return read_checkpoint(filename)
+    return as_own(read_checkpoint(filename))
 
 
 def find_latest_checkpoint(work_dir: str | Path) -> str | None:

@@ -1,0 +1,343 @@
+"""The authors' fine-tuned classifiers: logits equal those of a plain computation.
+
+The plain computations read the authors' names and are written as their paper says, token by token
+and pair by pair; for ViT, timm's model is one.
+"""
+
+import argparse
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+
+from mmum.checkpoints import convert, from_authors, read_checkpoint, weights_of
+from mmum.checkpoints.authors_files import as_own
+from mmum.checkpoints.authors_keys import CLASSIFIER, _encoder_table
+from mmum.errors import InputError
+from tests.helpers import ROOT, SMALL_ARCH, SMALL_PVT, build_um_mae, call_tool
+
+CLASSES = 5
+VIT = dict(embed_dims=48, num_layers=3, num_heads=4, feedforward_channels=192)
+BACKBONES = dict(
+    swin=dict(type='UMSwin', arch=SMALL_ARCH, window_size=16, pos_mlp_dims=8, norm_cfg=None),
+    pvt=dict(
+        type='UMPVT',
+        arch=SMALL_PVT,
+        sr_ratios=(8, 4, 2, 1),
+        img_size=128,
+        learn_positions=True,
+        norm_cfg=None,
+    ),
+    vit=dict(
+        type='UMViT',
+        arch=VIT,
+        img_size=128,
+        learn_positions=True,
+        out_type='avg_featmap',
+        norm_cfg=None,
+    ),
+)
+
+
+def classifier(family, num_classes=CLASSES):
+    init_default_scope('mmpretrain')
+    width = 48 if family == 'vit' else 128
+    return MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=BACKBONES[family],
+            neck=dict(type='MeanPoolNorm', in_channels=width),
+            head=dict(type='LinearClsHead', num_classes=num_classes, in_channels=width),
+        )
+    ).eval()
+
+
+def authors_file(family):
+    """Random weights under the authors' names, in their shapes."""
+    model = classifier(family)
+    own = {name: torch.randn_like(p) * 0.3 for name, p in model.named_parameters()}
+    names = {'cls_token'} if family == 'vit' else set()
+    if family == 'pvt':
+        names.add('blocks.0.attn.kv.weight')
+    blocks, downsamples = (3, ()) if family == 'vit' else (8, (2, 4, 6))
+    names |= {f'blocks.{i}.norm1.weight' for i in range(blocks)}
+    names |= {f'blocks.{i}.downsample.proj.weight' for i in downsamples}
+    table = {**_encoder_table(names), **CLASSIFIER}
+    weights = {foreign: own[name] for foreign, name in table.items() if name in own}
+    weights.pop('vis_mask_token')
+    for name, value in weights.items():
+        if 'posmlp' in name or '.attn.sr.' in name:
+            weights[name] = value[..., None, None] if value.dim() == 2 else value
+        if 'cls_token' in name:
+            weights[name] = value[None, None]
+    if family != 'swin':
+        positions = own['backbone.pos_embed']
+        if family == 'vit':
+            positions = torch.cat([torch.randn(1, 48), positions])
+        weights['pos_embed'] = positions[None]
+    return weights
+
+
+def norm(w, name, x, eps=1e-5):
+    return F.layer_norm(x, x.shape[-1:], w[f'{name}.weight'], w[f'{name}.bias'], eps)
+
+
+def linear(w, name, x):
+    weight = w[f'{name}.weight']
+    return F.linear(x, weight.flatten(1), w[f'{name}.bias'])
+
+
+def heads_of(x, heads):
+    return x.unflatten(-1, (heads, -1)).transpose(-3, -2)
+
+
+def window_attention(w, name, x, heads, window, shift):
+    """(N, H, W, C): every window by itself, every pair of tokens by itself."""
+    n, height, width, c = x.shape
+    where = torch.stack(
+        torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij'), -1
+    )
+    x, moved = x.roll((-shift, -shift), (1, 2)), where.roll((-shift, -shift), (0, 1))
+    out = torch.zeros_like(x)
+    for top in range(0, height, window):
+        for left in range(0, width, window):
+            rows, columns = slice(top, top + window), slice(left, left + window)
+            tokens = x[:, rows, columns].flatten(1, 2)
+            place = torch.cartesian_prod(torch.arange(window), torch.arange(window))
+            d = (place[None] - place[:, None]).float()
+            hidden = F.relu(linear(w, f'{name}.posmlp.0', d.sign() * d.abs().log1p()))
+            bias = linear(w, f'{name}.posmlp.2', hidden).permute(2, 0, 1)
+            true = moved[rows, columns].flatten(0, 1)
+            apart = ((true[None] - true[:, None]) != d).any(-1)
+            q, k, v = (heads_of(t, heads) for t in linear(w, f'{name}.qkv', tokens).chunk(3, -1))
+            logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias - 100.0 * apart
+            attended = (logits.softmax(-1) @ v).transpose(-3, -2).flatten(-2)
+            out[:, rows, columns] = attended.unflatten(1, (window, window))
+    return linear(w, f'{name}.proj', out).roll((shift, shift), (1, 2))
+
+
+def pooled_attention(w, name, x, heads, ratio):
+    n, height, width, c = x.shape
+    pooled = F.avg_pool2d(x.permute(0, 3, 1, 2), ratio, ceil_mode=True).permute(0, 2, 3, 1)
+    pooled = norm(w, f'{name}.norm', linear(w, f'{name}.sr', pooled))
+    q = heads_of(linear(w, f'{name}.q', x).flatten(1, 2), heads)
+    k, v = (heads_of(t.flatten(1, 2), heads) for t in linear(w, f'{name}.kv', pooled).chunk(2, -1))
+    attended = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v
+    return linear(w, f'{name}.proj', attended.transpose(-3, -2).reshape(n, height, width, c))
+
+
+def plain_logits(family, w, images):
+    """The classifier from the authors' names alone."""
+    x = F.conv2d(images, w['patch_embed.proj.weight'], w['patch_embed.proj.bias'], 4)
+    x = x.permute(0, 2, 3, 1)
+    if family == 'swin':
+        x = norm(w, 'patch_embed.norm', x, 1e-6)
+    else:
+        x = x + w['pos_embed'].view(1, *x.shape[1:])
+    for i in range(8):
+        stage, name = i // 2, f'blocks.{i}'
+        if i and i % 2 == 0:
+            if family == 'swin':
+                x = norm(w, f'{name}.downsample.norm', x, 1e-6)
+            weight, bias = (w[f'{name}.downsample.proj.{kind}'] for kind in ('weight', 'bias'))
+            x = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, 2).permute(0, 2, 3, 1)
+        heads, side = 2**stage, x.shape[1]
+        y = norm(w, f'{name}.norm1', x)
+        if family == 'swin':
+            shift = 8 if side > 16 and i % 2 else 0
+            x = x + window_attention(w, f'{name}.attn', y, heads, min(16, side), shift)
+        else:
+            x = x + pooled_attention(w, f'{name}.attn', y, heads, (8, 4, 2, 1)[stage])
+        y = F.gelu(linear(w, f'{name}.mlp.fc1', norm(w, f'{name}.norm2', x)))
+        x = x + linear(w, f'{name}.mlp.fc2', y)
+    return linear(w, 'head', norm(w, 'fc_norm', x.mean((1, 2)), 1e-6))
+
+
+def timm_logits(w, images):
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = VisionTransformer(
+        img_size=128, num_classes=CLASSES, embed_dim=48, depth=3, num_heads=4, global_pool='avg'
+    ).eval()
+    model.load_state_dict(w)
+    return model(images)
+
+
+@pytest.mark.parametrize('family', ['swin', 'pvt', 'vit'])
+def test_logits_are_those_of_a_plain_computation(family):
+    weights, model = authors_file(family), classifier(family)
+    incompatible = model.load_state_dict(from_authors(weights), strict=False)
+    assert incompatible.missing_keys == ['backbone.secondary_token']
+    assert not incompatible.unexpected_keys
+    images = torch.randn(2, 3, 128, 128)
+    with torch.no_grad():
+        logits = model(images, mode='tensor')
+        logits = model.head.fc(model.neck(model.backbone(images))[-1])
+        expected = (
+            timm_logits(weights, images)
+            if family == 'vit'
+            else plain_logits(family, weights, images)
+        )
+    assert (logits - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def write(path, weights):
+    """A file as the authors write it."""
+    torch.save(dict(model=weights, epoch=99, args=argparse.Namespace(lr=1e-3), scaler={}), path)
+    return path
+
+
+def test_converted_whole_it_is_a_classifier_of_ours(tmp_path):
+    weights = authors_file('swin')
+    result = convert(weights, 'mmum', whole=True)
+    assert classifier('swin').load_state_dict(result.weights, strict=False).missing_keys == [
+        'backbone.secondary_token'
+    ]
+    assert not result.report['dropped'] and 'visible_positions' not in result.meta
+
+
+CONFIG = """
+_base_ = '{root}/configs/classification/um-swin-tiny_8xb128-coslr-100e_in1k.py'
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8)),
+        pos_mlp_dims=8,
+    ),
+    neck=dict(in_channels=128),
+    head=dict(in_channels=128, num_classes={classes}),
+)
+data_preprocessor = dict(num_classes={classes})
+val_evaluator = dict(topk=(1,))
+test_evaluator = val_evaluator
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five classes of one image."""
+    from PIL import Image
+
+    for split in ('train', 'val'):
+        for i in range(CLASSES):
+            (tmp_path / 'data' / split / f'class_{i}').mkdir(parents=True)
+            image = Image.effect_noise((160, 160), 40 * (i + 1)).convert('RGB')
+            image.save(tmp_path / 'data' / split / f'class_{i}' / 'image.png')
+    return tmp_path / 'data'
+
+
+def run_test(tmp_path, folder, weights, classes=CLASSES, config=None):
+    path = tmp_path / 'config.py'
+    path.write_text(CONFIG.format(root=ROOT, classes=classes))
+    file = write(tmp_path / 'checkpoint-99.pth', weights)
+    return call_tool(
+        'tools/test.py',
+        config or path,
+        file,
+        '--work-dir',
+        tmp_path / 'work',
+        '--cfg-options',
+        f'data_root={folder}',
+        'test_dataloader.num_workers=0',
+    )
+
+
+@pytest.mark.slow
+def test_their_file_is_tested_without_training(tmp_path, folder):
+    """tools/test.py on their file: the accuracy of the logits that the plain computation gives."""
+    from mmum.engine.config import load_config
+
+    weights = authors_file('swin')
+    code, output = run_test(tmp_path, folder, weights)
+    assert code == 0, output[-3000:]
+    cfg = load_config(str(tmp_path / 'config.py'), dict(data_root=str(folder)))
+    init_default_scope('mmpretrain')
+    from mmpretrain.registry import DATASETS
+
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    preprocessor = MODELS.build({**cfg.data_preprocessor, 'type': 'ClsDataPreprocessor'})
+    right = 0
+    for i in range(CLASSES):
+        images = preprocessor(dict(inputs=[dataset[i]['inputs']]))['inputs']
+        assert images.shape == (1, 3, 256, 256)
+        right += int(plain_logits('swin', weights, images).argmax()) == i
+    assert f'accuracy/top1: {100 * right / CLASSES:.4f}' in output
+
+
+@pytest.mark.slow
+def test_bad_input(tmp_path, folder):
+    code, output = run_test(tmp_path, folder, authors_file('swin'), classes=3)
+    assert code == 2 and '5 class folders' in output.splitlines()[-1]
+    wrong = authors_file('swin')
+    wrong['head.weight'], wrong['head.bias'] = torch.zeros(7, 128), torch.zeros(7)
+    code, output = run_test(tmp_path, folder, wrong)
+    last = output.splitlines()[-1]
+    assert code == 2 and 'head.fc.weight is (7, 128) in it and (5, 128) here' in last
+    assert 'num_classes=N' in last
+
+
+def test_a_whole_pretraining_file_knows_its_positions(tmp_path):
+    """A decoder of the authors under the default positions would be a silent mix: refused."""
+    from mmum.engine import CheckpointMatchHook
+
+    own = {f'{k}': v for k, v in build_um_mae().state_dict().items()}
+    assert as_own(dict(state_dict=own)) == dict(state_dict=own)  # not theirs: as it is
+
+    class Runner:
+        model = build_um_mae()
+        _load_from = 'theirs.pth'
+
+    content = dict(state_dict=own, meta=dict(authors='um_mae', visible_positions='official'))
+    with pytest.raises(InputError, match='model.neck.visible_positions=official'):
+        CheckpointMatchHook().after_load_checkpoint(Runner, content)
+    Runner.model = build_um_mae(visible_positions='official')
+    CheckpointMatchHook().after_load_checkpoint(Runner, content)
+
+
+@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
+def test_positions_survive_a_conversion(suffix, tmp_path):
+    """tools/convert.py --whole writes down which positions the decoder has."""
+    from tests.helpers import golden
+
+    numbers = golden('um_mae_swin_pretrain')
+    theirs = {k[7:]: v for k, v in numbers.items() if k.startswith('weight.')}
+    source, target = write(tmp_path / 'theirs.pth', theirs), tmp_path / f'ours.{suffix}'
+    code, output = call_tool('tools/convert.py', source, target, '--to', 'mmum', '--whole')
+    assert code == 0, output[-2000:]
+    content = read_checkpoint(target)
+    assert content['meta']['visible_positions'] == 'official'
+    assert any(key.startswith('neck.') for key in weights_of(content))
+
+
+def test_their_simmim_files_load():
+    """Encoder, token and linear decoder of a SimMIM pre-training."""
+    weights = {
+        k: v for k, v in authors_file('swin').items() if not k.startswith(('fc_norm', 'head'))
+    }
+    weights.update(
+        {
+            'mask_token': torch.randn(1, 1, 16),
+            'decoder_pred.weight': torch.randn(3072, 128),
+            'decoder_pred.bias': torch.randn(3072),
+            'norm.weight': torch.ones(128),
+            'norm.bias': torch.zeros(128),
+        }
+    )
+    init_default_scope('mmpretrain')
+    model = MODELS.build(
+        dict(
+            type='SimMIM',
+            backbone=dict(
+                type='UMSwin', arch=SMALL_ARCH, window_size=16, pos_mlp_dims=8, compact=False
+            ),
+            neck=dict(type='SimMIMLinearDecoder', in_channels=128, encoder_stride=32),
+            head=dict(
+                type='SimMIMHead',
+                patch_size=16,
+                loss=dict(type='PixelReconstructionLoss', criterion='L1', channel=3),
+            ),
+        )
+    )
+    model.load_state_dict(from_authors(weights))
+    assert torch.equal(model.backbone.secondary_token, weights['mask_token'].flatten())
