@@ -1,4 +1,4 @@
-"""How well removed units are predicted on held-out images."""
+"""Reconstruction loss on held-out images."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,9 @@
 """What every backbone of mmum promises: one class, dense and compact. Inherit and set the
 attributes."""
 
+import copy
 import inspect
+import pickle
 
 import pytest
 import torch
@@ -18,6 +20,8 @@ class BackboneContract:
 
     config = None
     sizes = [(128, 128), (64, 192)]
+    # options that add parameters to the embedding
+    added = ()
     # names of what ``frozen_stages=2`` freezes
     first_stages = ('patch_', 'secondary_token', 'stages.0', 'stages.1')
 
@@ -134,6 +138,75 @@ class BackboneContract:
         assert frozen == {
             name for name, _ in model.named_parameters() if name.startswith(self.first_stages)
         }
+
+    def test_options_that_add_parameters_are_frozen_too(self):
+        """Whatever an option adds to the embedding does not learn once it is frozen."""
+        plain = {name for name, _ in self.build().named_parameters()}
+        for option in self.added:
+            model = self.build(**option, frozen_stages=0).train()
+            added = {name for name, _ in model.named_parameters()} - plain
+            assert added, f'{option} adds no parameter'
+            assert not [n for n, p in model.named_parameters() if n in added and p.requires_grad]
+
+    def test_options_that_may_add_parameters_are_listed(self):
+        """A new switch of a backbone has to be looked at: is it among those that add parameters?"""
+        switches = {
+            name
+            for name, parameter in inspect.signature(type(self.build())).parameters.items()
+            if isinstance(parameter.default, bool)
+        }
+        assert switches <= {
+            'compact',
+            'with_cp',
+            'pad_small_map',
+            *(k for o in self.added for k in o),
+        }
+
+    @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float64])
+    def test_other_types_of_weights(self, dtype):
+        """Deployed in half precision, or checked in double: dense and masked."""
+        model = self.build()
+        images, mask = torch.randn(1, 3, 128, 128), mask_maps(1, (8, 8))
+        expected = [model(images)[-1], model(images, mask)[-1]]
+        model.to(dtype)
+        for m, exact in zip((None, mask), expected):
+            out = model(images.to(dtype), m)[-1]
+            assert out.dtype == dtype
+            assert (out.float() - exact).norm() / exact.norm() < 0.1
+
+    def test_out_indices(self):
+        """Negative ones count from the end, one number will do; anything else is refused."""
+        number = len(self.build().depths)
+        images = torch.randn(1, 3, 64, 64)
+        last = self.build(out_indices=(number - 1,))
+        for same in ((-1,), number - 1, -1):
+            model = self.build(out_indices=same)
+            model.load_state_dict(last.state_dict())
+            assert torch.equal(model(images)[0], last(images)[0])
+        for wrong in ((number,), (-number - 1,), (0, 0), ('a',), ()):
+            with pytest.raises(
+                InputError, match='out_indices=.* should be different whole numbers'
+            ):
+                self.build(out_indices=wrong)
+
+    def test_heads_that_do_not_divide_the_width(self):
+        arch = dict(self.config['arch']) if isinstance(self.config.get('arch'), dict) else None
+        if arch is None:
+            pytest.skip('an arch by name')
+        heads = arch['num_heads']
+        arch['num_heads'] = 5 if isinstance(heads, int) else (3, *heads[1:])
+        with pytest.raises(InputError, match='heads do not divide'):
+            MODELS.build({**self.config, 'arch': arch})
+
+    def test_copies_and_pickles(self):
+        model, images = self.build(), torch.randn(1, 3, 64, 64)
+        for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert torch.equal(copied(images)[-1], model(images)[-1])
+
+    def test_layer_depth_of_a_head_is_the_last(self):
+        model = self.build()
+        depth, number = model.get_layer_depth('head.fc.weight', 'backbone.')
+        assert depth == number - 1
 
     @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
     def test_autocast_stays_close(self, dtype):

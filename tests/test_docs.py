@@ -23,7 +23,7 @@ TABLES = {
     )
 }
 # Which module makes the table of a result; by default the one that its name begins with.
-MAKERS = dict(demo='transfer', htcpp_um_swin_l='detectors')
+MAKERS = dict(demo='transfer', demo_trunc_normal='transfer', htcpp_um_swin_l='detectors')
 
 
 def test_all_were_seen():

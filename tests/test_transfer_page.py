@@ -10,6 +10,8 @@ import torch
 
 from tests.helpers import ROOT, SMALL_ARCH, call_tool, mask_maps
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / 'docs' / 'transfer.md').read_text()
 COMMANDS = re.findall(r'^(python tools/.*)$', PAGE, flags=re.M)
 # smaller, but through the same road

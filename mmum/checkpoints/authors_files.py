@@ -36,7 +36,7 @@ def as_own(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def decoder_meta(weights: dict[str, Any]) -> dict[str, str]:
-    """What a file with a decoder of the authors has to say: for which positions it was trained.
+    """Positions that the decoder of an authors' file was trained with, for the meta data.
 
     Behind a ViT the authors' positions are aligned.
     """

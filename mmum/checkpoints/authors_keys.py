@@ -77,7 +77,7 @@ def is_authors(weights: Mapping[str, Tensor]) -> bool:
 
 
 def authors_kind(weights: Mapping[str, Tensor]) -> str:
-    """What kind of file the weights come from: 'um_mae', 'simmim' or 'fine-tuned'."""
+    """Kind of file that the weights come from: 'um_mae', 'simmim' or 'fine-tuned'."""
     if 'decoder_embed.weight' in weights:
         return 'um_mae'
     return 'simmim' if 'decoder_pred.weight' in weights else 'fine-tuned'

@@ -35,7 +35,7 @@ OPTIONAL = re.compile(r'norm\d|.*qkv\.bias$|patch_embed\.norm|absolute_pos_embed
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a code base names the parts of a Swin.
+    """Names that a code base gives to the parts of a Swin.
 
     Attributes:
         stage (str): Word for a stage.

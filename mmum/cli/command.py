@@ -1,4 +1,4 @@
-"""What all commands share: help text, options of configs, and errors in one sentence."""
+"""Help text, config options and one-sentence errors of all commands."""
 
 import argparse
 import os

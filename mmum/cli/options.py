@@ -1,4 +1,4 @@
-"""What the switches of tools/train.py and tools/test.py set in a config."""
+"""Switches of tools/train.py and tools/test.py, and their effect on a config."""
 
 import copy
 import os

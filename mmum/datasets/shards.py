@@ -95,7 +95,7 @@ def images_in_shard(path: str | Path, extensions: Sequence[str] = EXTENSIONS) ->
 
 
 def place_of(image: str) -> str:
-    """Where an image lies: its shard, or its folder."""
+    """The shard or folder of an image."""
     match = URL.fullmatch(image)
     return match['shard'] if match else str(Path(image).parent)
 

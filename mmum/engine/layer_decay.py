@@ -1,4 +1,4 @@
-"""Which parameters decay, and layer-wise learning rates, for every model alike."""
+"""One rule of weight decay, and layer-wise learning rates, for every model."""
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -76,6 +76,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     Raises:
         InputError: If the layers of the backbone are unknown, or if the rate cannot be.
     """
+
+    paramwise_cfg: dict[str, Any]
 
     def __init__(
         self, optim_wrapper_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None

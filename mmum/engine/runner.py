@@ -20,7 +20,7 @@ from mmum.files import check_writable
 
 
 class FaultTolerance:
-    """What both runners add to mmengine's.
+    """Mixin of both runners: fault tolerance on top of mmengine's.
 
     Atomic checkpoints, exact resume, signals, roll-back of non-finite steps, replacement of
     unreadable images, safe reading of checkpoints, one job per work directory, and checks of all

@@ -37,7 +37,7 @@ class UMHead(BaseModule):
         return units.gather(1, index.expand(-1, -1, units.shape[2]))
 
     def target(self, images: Tensor, mask: Tensor) -> Tensor:
-        """What to predict: :meth:`removed_pixels`, normalised with ``norm_pix``."""
+        """Target of the prediction: :meth:`removed_pixels`, normalised with ``norm_pix``."""
         units = self.removed_pixels(images, mask)
         if not self.norm_pix:
             return units

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, gather_units, merge_positions, patch_positions
-from mmum.models.base_backbone import BackboneMixin
+from mmum.models.backbone_mixin import BackboneMixin
 from mmum.models.embedding import embed_compact
 from mmum.models.layers import attend
 from mmum.models.recompute import norm_linear

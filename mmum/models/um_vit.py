@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmum.errors import InputError
 from mmum.masking import check_mask_map, sampled_units
-from mmum.models.base_backbone import BackboneMixin
+from mmum.models.backbone_mixin import BackboneMixin
 from mmum.models.embedding import embed_compact, embed_dense, resize_positions, sincos_positions
 from mmum.models.layers import TransformerBlock, init_transformer
 

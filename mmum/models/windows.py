@@ -20,7 +20,7 @@ MASKED_BIAS = -100.0
 
 @dataclass(frozen=True)
 class Windows:
-    """How the map of a stage is cut into windows.
+    """Geometry of the windows that cut the map of a stage.
 
     Attributes:
         size (int): Side of a window in tokens.
@@ -125,7 +125,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class PositionBias:
-    """Which offset lies between every two tokens that share a window.
+    """Offsets between every two tokens that share a window, and the bias looked up by them.
 
     Attributes:
         offsets (Tensor): float32 (K, 2), the distinct offsets (row, column) from query to key.

@@ -92,6 +92,7 @@ def test_tables_are_cut_and_grown_by_offset():
     assert torch.equal(resize_table(large.reshape(31 * 31, 2), 7), table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['mmdet', 'microsoft'])
 def test_pretrain_then_unmodified_mmdet_and_timm(name, tmp_path):
     """Steps of pre-training, exported, in mmdet's own Mask R-CNN and timm's Swin: equal

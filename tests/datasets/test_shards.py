@@ -69,6 +69,7 @@ def test_a_list_may_name_shards_and_loose_images(shards, mini, tmp_path):
     assert len(dataset) == len(images_in_shard(shards / '00000.tar')) + 1
 
 
+@pytest.mark.slow
 def test_training_on_shards(shards, tmp_path):
     config = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
     code, output = call_tool(
@@ -90,6 +91,7 @@ def test_training_on_shards(shards, tmp_path):
     assert not (tmp_path / 'run' / 'bad_images.txt').exists()
 
 
+@pytest.mark.slow
 def test_a_bad_image_in_a_shard_is_listed_with_its_shard(mini, tmp_path):
     folder = tmp_path / 'folder'
     folder.mkdir()

@@ -19,6 +19,7 @@ SMALL = dict(
 
 class TestUMPVT(BackboneContract):
     config = dict(type='UMPVT', arch=SMALL)
+    added = (dict(learn_positions=True),)
 
 
 def official():

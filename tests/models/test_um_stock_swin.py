@@ -14,6 +14,7 @@ from tests.helpers import SMALL_ARCH, data_samples, mask_maps
 
 
 class TestUMStockSwin(BackboneContract):
+    added = (dict(img_size=128, use_abs_pos_embed=True),)
     config = dict(
         type='UMStockSwin', arch=SMALL_ARCH, window_size=7, drop_path_rate=0.0, pad_small_map=True
     )

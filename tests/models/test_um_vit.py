@@ -16,6 +16,7 @@ SMALL = dict(embed_dims=48, num_layers=3, num_heads=4, feedforward_channels=192)
 
 class TestUMViT(BackboneContract):
     config = dict(type='UMViT', arch=SMALL, img_size=128)
+    added = (dict(learn_positions=True),)
     first_stages = ('patch_embed', 'cls_token', 'secondary_token', 'blocks.0', 'blocks.1')
 
     def test_compact_is_half_of_dense_a_side(self):

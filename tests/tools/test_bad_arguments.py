@@ -9,6 +9,8 @@ import torch
 
 from tests.helpers import ROOT, SMALL_ARCH, call_tool
 
+pytestmark = pytest.mark.slow
+
 PRETRAIN = ROOT / 'configs/selfsup/um_mae_swin_nano_mini.py'
 DETECT = ROOT / 'configs/detection/mask-rcnn_um-swin-nano_fpn_mini.py'
 # tool and arguments -> the sentence; {tmp} has text.pth, text.json, empty/, full/ and locked/ (not

@@ -6,6 +6,8 @@ import pytest
 
 from tests.helpers import ROOT, call_tool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     'config, panels',

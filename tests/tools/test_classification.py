@@ -15,6 +15,8 @@ from mmum.engine.preflight import preflight
 from mmum.errors import InputError
 from tests.helpers import ROOT, output_of
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = ROOT / 'configs'
 NAMES = dict(
     swin_t='um-swin-tiny', swin_l='um-swin-large', pvt_s='um-pvt-small', vit_b='um-vit-base'

@@ -12,6 +12,8 @@ from mmum.cli.command import run_command
 from mmum.models import UMStockSwin, UMSwin
 from tests.helpers import ROOT, SMALL_ARCH, Evil, golden, run_tool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):

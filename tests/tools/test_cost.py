@@ -1,5 +1,6 @@
 """Exact costs: the counters themselves, and what a Swin-T may cost."""
 
+import pytest
 import torch
 from benchmarks.compare import batch, build
 from benchmarks.cost import training_cost
@@ -24,6 +25,7 @@ def test_counts_by_hand():
     )  # the output of relu; not the weights, nor the images
 
 
+@pytest.mark.slow
 def test_swin_t_stays_as_lean_as_it_is():
     cost = training_cost(build('um_mae', 'T', 'cpu'), *batch('um_mae', 8, 256, 'cpu'))
     assert cost['gflop'] <= 18.2 and cost['activation_mb'] <= 45

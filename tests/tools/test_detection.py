@@ -12,6 +12,8 @@ from pycocotools.cocoeval import COCOeval
 
 from tests.helpers import ROOT, SMALL_DETECTOR, call_tool, output_of
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
 PRETRAIN = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
 

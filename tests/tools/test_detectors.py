@@ -11,6 +11,8 @@ from mmengine.registry import init_default_scope
 from mmum.engine.config import load_config
 from tests.helpers import ROOT, SMALLER, golden
 
+pytestmark = pytest.mark.slow
+
 DETECTORS = sorted(
     path for path in (ROOT / 'configs' / 'detection').glob('*.py') if 'tta' not in path.stem
 )

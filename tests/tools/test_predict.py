@@ -13,6 +13,8 @@ from pycocotools.coco import COCO
 
 from tests.helpers import ROOT, call_tool
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-nano_fpn_mini.py'
 OPTIONS = [
     '--cfg-options',

@@ -7,6 +7,8 @@ import pytest
 
 from tests.helpers import ROOT, call_tool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def coco(mini, tmp_path):

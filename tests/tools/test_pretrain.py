@@ -10,6 +10,8 @@ import torch
 
 from tests.helpers import ROOT, SMALL_PRETRAINING, call_tool, free_port, run_tool
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
 
 

@@ -20,6 +20,8 @@ from mmum.engine.scale.strategies import fit_deepspeed
 from mmum.errors import InputError
 from tests.helpers import ROOT, call_tool, free_port, run_tool
 
+pytestmark = pytest.mark.slow
+
 SELFSUP = ROOT / 'configs' / 'selfsup'
 deepspeed = pytest.mark.skipif(
     not importlib.util.find_spec('deepspeed'), reason="needs pip install 'deepspeed<0.19'"
@@ -85,6 +87,7 @@ def write_small(name, path):
     return path
 
 
+@pytest.mark.distributed
 @pytest.mark.parametrize('name', ['zero1', 'fsdp', pytest.param('deepspeed', marks=deepspeed)])
 def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plain, mini, tmp_path):
     config, work = write_small(name, tmp_path / 'config.py'), tmp_path / 'work'
@@ -112,6 +115,7 @@ def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plai
     assert losses_of(launch(config, mini, work, '--resume')) == pytest.approx(losses[2:], abs=2e-4)
 
 
+@pytest.mark.distributed
 @deepspeed
 def test_deepspeed_rolls_back_after_a_non_finite_loss(mini, tmp_path):
     config = write_small('deepspeed', tmp_path / 'config.py')
@@ -159,6 +163,7 @@ def test_deepspeed_gets_batch_steps_and_precision(monkeypatch):
     )
 
 
+@pytest.mark.distributed
 def test_two_ranks_have_the_losses_of_one(tmp_path):
     """The same global batch on one rank and on two (gloo): the same losses, step by step."""
     run_tool(

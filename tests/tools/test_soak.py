@@ -3,9 +3,12 @@
 import json
 from types import SimpleNamespace
 
+import pytest
 from benchmarks.soak import Soak
 
 from tests.helpers import run_tool
+
+pytestmark = pytest.mark.slow
 
 
 def test_two_minutes(tmp_path):

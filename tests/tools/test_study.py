@@ -9,6 +9,8 @@ from benchmarks import transfer
 
 from tests.helpers import ROOT, SMALL_DETECTOR, SMALL_PRETRAINING, call_tool
 
+pytestmark = pytest.mark.slow
+
 
 def run_here(name, log, *command, **env):
     """A stage in this process, which is spared the imports."""

@@ -1,6 +1,6 @@
-"""What measures mmum: tools/benchmark.py, demo.py, study.py and soak.py run it.
+"""Measurements of mmum, which tools/benchmark.py, demo.py, study.py and soak.py run.
 
-It belongs to the repository, whose configs it measures, and is no part of the package.
+They belong to the repository, whose configs they measure, and are no part of the package.
 """
 
 from pathlib import Path

@@ -159,7 +159,7 @@ def check_image_size(image_size, methods):
 
 
 def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, report):
-    """Measures and counts.
+    """Measure and count all methods.
 
     Args:
         methods (Sequence[str]): Keys of ``METHODS``.

@@ -27,7 +27,7 @@ def saved_activations(parameters):
 
 
 def training_cost(model, inputs, data_samples):
-    """Counts one forward and backward of a model with ``loss``.
+    """Count one forward and backward of a model with ``loss``.
 
     Attention is forced to its math backend for the FLOPs, as the counter does not see the fused CPU
     kernel; bytes are counted with the kernels that would run.

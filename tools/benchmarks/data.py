@@ -93,7 +93,7 @@ def _rate(folder, pipeline, workers):
 
 
 def measure(number, repeats, workers, model, report):
-    """Times every pipeline on every size.
+    """Time every pipeline on every size.
 
     Args:
         number (int): Images of each size.

@@ -30,7 +30,7 @@ MASKS = 100  # of one image: mask heads see the final boxes
 
 
 def of_the_paper(name):
-    """What the Swin paper prints for this head and backbone, or None; UM-MAE's Swin has position
+    """Numbers of the Swin paper for this head and backbone, or None; UM-MAE's Swin has position
     MLPs instead of tables."""
     return next(
         (
@@ -43,7 +43,7 @@ def of_the_paper(name):
 
 
 def inference_flops(model, data):
-    """Counts one inference; mask heads get the first 100 boxes, where mmdet's forward would give a
+    """Count one inference; mask heads get the first 100 boxes, where mmdet's forward would give a
     cascade's all proposals."""
     roi_head = getattr(model, 'roi_head', None)
     masks = getattr(roi_head, 'with_mask', False)
@@ -85,7 +85,7 @@ def _as_many(value, number):
 
 
 def measure(paths, side, report, pretrained=None, inference=False):
-    """Counts detectors.
+    """Count detectors.
 
     Args:
         paths (Sequence[Path]): Configs.

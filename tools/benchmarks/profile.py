@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by kind of work, and which ceiling is next."""
+"""Time of a training step by kind of work, and the next ceiling."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What every result file says: the command, the hardware, the versions and the date."""
+"""Head of every result file (command, hardware, versions, date), and its table."""
 
 import datetime
 import json
@@ -85,7 +85,7 @@ def check_out(path):
 
 
 def write_result(path, result, table):
-    """Writes the JSON, and the table beside it as Markdown."""
+    """Write the JSON, and the table beside it as Markdown."""
     path = Path(path)
     try:
         atomic_write(path, (json.dumps(result, indent=1) + '\n').encode())

@@ -23,7 +23,7 @@ STRATEGIES = dict(
 
 
 def measure(ranks, strategies, size, n, steps, report):
-    """Runs every strategy on every number of ranks in processes of its own.
+    """Run every strategy on every number of ranks in processes of its own.
 
     Returns:
         dict: ``runs``: for each the strategy, ranks, seconds per step, MB per rank, losses.
@@ -104,7 +104,7 @@ def _launch(strategy, world, size, n, steps):
 
 
 def run_rank(strategy, size, n, steps):
-    """What one rank does: the same images and weights whatever the number of ranks."""
+    """Train one rank: images and weights do not depend on the number of ranks."""
     import mmum  # noqa: F401
 
     cuda = torch.cuda.is_available()

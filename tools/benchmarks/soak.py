@@ -34,7 +34,7 @@ START = 120  # seconds for a training to make its first step
 
 
 class Soak:
-    """Trains on the mini data set twice: in peace for a third of the time, then with faults at
+    """Train on the mini data set twice: in peace for a third of the time, then with faults at
     random moments.
 
     The faults: the training or a data-loading worker killed, SIGTERM, a disk on which nothing can

@@ -1,4 +1,4 @@
-"""What pre-training is worth: the same detectors from scratch and from pre-trainings, on the mini
+"""The worth of pre-training: the same detectors from scratch and from pre-trainings, on the mini
 data set, over seeds."""
 
 import json
@@ -267,7 +267,7 @@ def table(result):
 
 
 def picture(result, path):
-    """Writes a chart of mask AP: bars of means, a dot for every seed."""
+    """Write a chart of mask AP: bars of means, a dot for every seed."""
     found = by_head_and_start(result)
     figure, axes = plt.subplots(figsize=(1.5 + 2.2 * len(found), 3.2), dpi=120)
     colours = dict(scratch='#9e9e9e', um_mae='#1f6f8b', simmim='#e0a458')

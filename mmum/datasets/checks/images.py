@@ -1,4 +1,4 @@
-"""Which image files can be trained on."""
+"""Check image files: size, bit depth, truncation, orientation."""
 
 import io
 import re

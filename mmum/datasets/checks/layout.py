@@ -1,4 +1,4 @@
-"""Whether a user's copy of COCO or ImageNet is complete."""
+"""Check whether a copy of COCO or ImageNet is complete."""
 
 from pathlib import Path
 

@@ -136,7 +136,7 @@ class LoadCropResize(BaseTransform):
         return image, snap(box, factor, image.shape[:2]), shape
 
     def _factor(self, box: Box) -> int:
-        """How many times smaller an image may be decoded for a crop."""
+        """Factor by which an image may be decoded smaller for a crop."""
         _, _, height, width = box
         return max(
             f

@@ -89,7 +89,7 @@ def _kind(meta: Mapping[str, Any]) -> str:
 
 
 def _advice(weights: Mapping[str, Any], missing: list[str]) -> str:
-    """What to give instead of a checkpoint that lacks parameters."""
+    """Advise on a checkpoint that lacks parameters."""
     if any(name.startswith('head.fc') for name in missing):
         return (
             'it has no classifier; fine-tune it first (tools/train.py with pretrained=FILE), or '

@@ -21,7 +21,7 @@ class RollBack(Exception):
 
 
 class _Resumable:
-    """What both loops share."""
+    """Base class of both loops."""
 
     endless = False
     runner: Any
@@ -45,7 +45,7 @@ class _Resumable:
 
     @property
     def rollbacks(self) -> int:
-        """How often the run was rolled back."""
+        """Number of times that the run was rolled back."""
         return self.runner.message_hub.runtime_info.get('rollbacks', 0)
 
     def run(self) -> Any:

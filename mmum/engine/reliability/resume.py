@@ -90,7 +90,7 @@ def find_latest_checkpoint(work_dir: str | Path) -> str | None:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, or None: every byte is checked against its checksum."""
+    """Find the damage of a checkpoint, or None: every byte is checked against its checksum."""
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()

@@ -9,6 +9,8 @@ from mmdet.structures.mask import BitmapMasks
 from mmum.datasets.transforms.insta_boost import OpenCVInstaBoost, fill_holes
 from tests.helpers import SHARED
 
+pytestmark = pytest.mark.slow
+
 
 def sample(masks, ignored=(), seed=0):
     masks = np.array(masks, np.uint8)

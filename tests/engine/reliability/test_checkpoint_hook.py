@@ -13,6 +13,8 @@ from mmengine.logging import MessageHub
 from mmum.engine.reliability.checkpoint_hook import AtomicCheckpointHook, AtomicFileBackend
 from mmum.files import atomic_write
 
+pytestmark = pytest.mark.slow
+
 
 class Runner:
     """As much of mmengine's runner as a checkpoint hook asks for."""

@@ -8,6 +8,8 @@ import torch
 
 from tests.helpers import BY_EPOCH, call_tool, curve, write_config
 
+pytestmark = pytest.mark.slow
+
 POISON = """
 custom_hooks = [
     dict(type='NonFiniteGradHook', patience=3),

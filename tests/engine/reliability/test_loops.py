@@ -19,6 +19,8 @@ from tests.helpers import (
     write_config,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def fault(at, kind, rank=0):
     return f"dict(type='FaultHook', at={at}, fault='{kind}', rank={rank})"
@@ -102,6 +104,7 @@ def test_a_signal_ends_the_step_with_a_checkpoint(undisturbed, name, mini, tmp_p
     assert not (tmp_path / 'run' / 'iter_6.pth').exists()  # it has served
 
 
+@pytest.mark.distributed
 def test_two_ranks(mini, tmp_path):
     """One of them gets the signal: both stop at the same step, and go on from there."""
 
@@ -133,6 +136,7 @@ def test_two_ranks(mini, tmp_path):
     assert_same(tmp_path / 'undisturbed' / 'run', tmp_path / 'told' / 'run')
 
 
+@pytest.mark.distributed
 def test_a_dead_rank_ends_the_others_with_its_traceback(mini, tmp_path):
     config = write_config(tmp_path, mini, BY_EPOCH, 1, fault(2, 'raise', rank=1))
     dead = run_tool(

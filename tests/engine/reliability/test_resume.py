@@ -74,6 +74,7 @@ def test_mmengine_reads_through_our_reader(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_second_job_is_kept_out(tmp_path):
     code = (
         'import sys; from mmum.engine.reliability.resume import WorkDirLock; lock = '

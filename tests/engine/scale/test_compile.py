@@ -10,6 +10,8 @@ from mmum.engine.scale.compile import CompileBlocksHook
 from mmum.errors import InputError
 from tests.helpers import data_samples, mask_maps
 
+pytestmark = pytest.mark.slow
+
 
 def test_loss_and_gradients_are_equal():
     model = MODELS.build(
