@@ -36,7 +36,7 @@ class Conversion:
 
     @property
     def source(self) -> str:
-        """Who wrote the source: a key of ``DIALECTS``, or 'authors'."""
+        """Names of the source: a key of ``DIALECTS``, or 'authors'."""
         return self.identified.source
 
 

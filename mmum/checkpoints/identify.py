@@ -22,7 +22,7 @@ class Identified:
     """The weights of a file in our names.
 
     Attributes:
-        source (str): Who wrote the file: a key of ``DIALECTS``, or 'authors'.
+        source (str): Whose names the file has: a key of ``DIALECTS``, or 'authors'.
         kind (str | None): Backbone of the weights: 'UMSwin', 'UMPVT', 'UMViT', 'stock Swin', or
             None if it is unknown.
         backbone (dict[str, Tensor]): Weights of the backbone, without prefix.

@@ -116,10 +116,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if depth is not None and name.startswith('backbone.'):
                 layer = depth(name.removeprefix('backbone.'))[0]
             groups.setdefault((layer, decays(name, parameter)), []).append(parameter)
-        lines = [
-            f'layer-wise learning-rate decay {self.rate}: layer, learning rate, parameters '
-            'with / without weight decay'
-        ]
+        title = f'layer-wise learning-rate decay {self.rate}'
+        if self.rate == 1:
+            title = 'parameter groups, no layer-wise learning-rate decay'
+        lines = [f'{title}: layer, learning rate, parameters with / without weight decay']
         for layer in sorted({layer for layer, _ in groups}):
             lr = self.base_lr * self.rate ** (last - layer)
             counts = []

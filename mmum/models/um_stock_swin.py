@@ -44,6 +44,16 @@ def read_table(table: Tensor, window: int, offsets: Tensor) -> Tensor:
     return torch.stack(entries).mean(0)
 
 
+def _cast_mask(
+    w_msa: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+    """Cast the mask of shifted windows, which mmpretrain makes in float32, to the type of x."""
+    mask = kwargs.get('mask')
+    if mask is not None:
+        kwargs = {**kwargs, 'mask': mask.to(args[0].dtype)}
+    return args, kwargs
+
+
 @MODELS.register_module()
 class UMStockSwin(BackboneMixin, SwinTransformer):
     """mmpretrain's ``SwinTransformer``, its arguments, names and shapes, with a mask as an option.
@@ -87,6 +97,8 @@ class UMStockSwin(BackboneMixin, SwinTransformer):
         if 'out_indices' in kwargs:
             kwargs['out_indices'] = self.resolve_out_indices(kwargs['out_indices'], stages)
         super().__init__(arch, **kwargs)
+        for block in (block for stage in self.stages for block in stage.blocks):
+            block.attn.w_msa.register_forward_pre_hook(_cast_mask, with_kwargs=True)
         self.secondary_token = nn.Parameter(torch.zeros(self.embed_dims))
 
     def init_weights(self) -> None:

@@ -38,7 +38,7 @@ class WindowAttention(Attention):
         # Projected before the cut, every token is projected once. Padding tokens are zeros after
         # the norm, so their projection is the bias.
         q, k, v = windows.split(self.project(x, norm), 3, self.num_heads, fill=self.qkv.bias)
-        bias = position_bias.lookup(self.pos_mlp(position_bias.log_offsets))
+        bias = position_bias.lookup(self.pos_mlp(position_bias.log_offsets.to(x.dtype)))
         return self.proj(windows.join(attend(q, k, v, bias)))
 
 

@@ -1,6 +1,8 @@
 """The example of docs/add-a-backbone.md keeps the contract of all backbones, and is short."""
 
 import re
+import sys
+from types import ModuleType
 
 import torch
 from mmengine.registry import MODELS
@@ -11,7 +13,9 @@ from tests.helpers import ROOT, data_samples, mask_maps
 PAGE = (ROOT / 'docs' / 'add-a-backbone.md').read_text()
 CODE, _ = re.findall(r'```python\n(.*?)```', PAGE, flags=re.S)
 if 'PlainWindow' not in MODELS:
-    exec(compile(CODE, 'docs/add-a-backbone.md', 'exec'), {'__name__': 'example'})
+    # a module like any other, so that its classes can be pickled
+    sys.modules['example_backbone'] = ModuleType('example_backbone')
+    exec(compile(CODE, 'docs/add-a-backbone.md', 'exec'), vars(sys.modules['example_backbone']))
 
 
 class TestPlainWindow(BackboneContract):
