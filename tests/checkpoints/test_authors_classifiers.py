@@ -295,6 +295,23 @@ def test_a_whole_pretraining_file_knows_its_positions(tmp_path):
     CheckpointMatchHook().after_load_checkpoint(Runner, content)
 
 
+def test_files_of_the_other_kind(tmp_path):
+    """A classifier where pre-training goes on, and a pre-training where a classifier is tested."""
+    from mmum.engine import CheckpointMatchHook
+
+    class Runner:
+        _load_from = str(write(tmp_path / 'theirs.pth', authors_file('swin')))
+        model = build_um_mae()
+
+    content = as_own(read_checkpoint(Runner._load_from))
+    with pytest.raises(InputError, match='fine-tuned classifier.* does not have the decoder .*'):
+        CheckpointMatchHook().after_load_checkpoint(Runner, content)
+    Runner.model, Runner.testing = classifier('swin'), True
+    content = dict(state_dict=build_um_mae().state_dict())
+    with pytest.raises(InputError, match='it has no classifier; fine-tune it first'):
+        CheckpointMatchHook().after_load_checkpoint(Runner, content)
+
+
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
 def test_positions_survive_a_conversion(suffix, tmp_path):
     """tools/convert.py --whole writes down which positions the decoder has."""

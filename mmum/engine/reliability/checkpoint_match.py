@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
+from mmpretrain.models.selfsup import BaseSelfSupervisor
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
@@ -18,16 +19,17 @@ from mmum.errors import InputError, preview
 class CheckpointMatchHook(Hook):
     """Stop where a loaded checkpoint does not fit the model, where mmengine keeps random weights.
 
-    For training, one matching parameter is enough; for testing, all must be there. A decoder of the
-    authors must have the positions that it was trained with.
+    For training, one matching parameter is enough, and in pre-training the whole decoder; for
+    testing, all must be there. A decoder of the authors must have the positions of its training.
     """
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Compare names, sizes and positions.
 
         Raises:
-            InputError: If nothing matches, if a size differs, if a test lacks parameters, or if a
-                decoder would get other positions than in its training.
+            InputError: If nothing matches, if a size differs, if a test lacks parameters, if there
+                is no decoder for a model that has one, or if it would get other positions than in
+                its training.
         """
         wrapped = is_model_wrapper(runner.model) or isinstance(runner.model, BaseTTAModel)
         model = runner.model.module if wrapped else runner.model
@@ -55,6 +57,14 @@ class CheckpointMatchHook(Hook):
             raise InputError(
                 f'{source}{_kind(meta)} lacks {len(missing)} parameters of the model of the config '
                 f'({preview(missing)}): {_advice(weights, missing)}'
+            )
+        decoder = {name for name in wanted if name.startswith('neck.')}
+        if isinstance(model, BaseSelfSupervisor) and decoder - set(weights):
+            raise InputError(
+                f'{source}{_kind(meta)} does not have the decoder of the config (neck): give a '
+                'checkpoint of this pre-training as load_from, or start the encoder alone with '
+                '--cfg-options model.backbone.init_cfg.type=BackboneCheckpoint '
+                'model.backbone.init_cfg.checkpoint=FILE'
             )
         for name, value in wanted.items():
             if name in weights and not sharded and weights[name].shape != value.shape:

@@ -66,7 +66,8 @@ def test_it_gives_up_in_the_end(mini, tmp_path):
     last = output.strip().splitlines()[-1]
     assert (
         last.startswith('error: 3 steps in a row')
-        and 'epoch_1.pth 3 times: lower optim_wrapper.optimizer.lr' in last
+        and 'epoch_1.pth: lower optim_wrapper.optimizer.lr' in last
+        and 'after 3 roll-backs to' in last
     )
 
 
