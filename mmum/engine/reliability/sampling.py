@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from torch.utils.data import DataLoader, Dataset
+
+from mmum.errors import InputError
 
 
 class KeyedIndex(int):
@@ -168,7 +171,18 @@ def make_resumable(
         endless (bool): Whether to begin again at the end. Defaults to False.
         rank (int): Rank of this process. Defaults to 0.
         ranks (int): Number of ranks. Defaults to 1.
+
+    Raises:
+        InputError: If there are fewer images than a batch and incomplete batches are left out:
+            such a training would never make a step.
     """
+    if not len(loader) and not isinstance(loader.sampler, InfiniteSampler):
+        per_rank = f' on each of {ranks} ranks' if ranks > 1 else ''
+        raise InputError(
+            f'{len(loader.dataset)} training images do not fill one batch of {loader.batch_size}'
+            f'{per_rank}: pass --cfg-options train_dataloader.batch_size=N with a smaller N, or '
+            'add images'
+        )
     return DataLoader(
         SeededDataset(loader.dataset),
         batch_sampler=ResumableBatchSampler(loader.batch_sampler, endless, rank, ranks),

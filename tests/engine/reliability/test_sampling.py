@@ -9,6 +9,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from mmum.engine.reliability.sampling import make_resumable, seeded
+from mmum.errors import InputError
 
 
 class Images(Dataset):
@@ -102,3 +103,14 @@ def test_nothing_outside_is_touched():
         np.random.get_state()[1].tolist(),
         torch.get_rng_state().tolist(),
     )
+
+
+@pytest.mark.parametrize('endless', [False, True])
+def test_fewer_images_than_a_batch(endless):
+    """No step would ever be made: by iteration, a loop without end."""
+    data = Images()
+    loader = DataLoader(data, batch_size=25, sampler=DefaultSampler(data), drop_last=True)
+    with pytest.raises(InputError, match='24 training images do not fill one batch of 25'):
+        make_resumable(loader, endless)
+    infinite = DataLoader(data, batch_size=25, sampler=InfiniteSampler(data), drop_last=True)
+    assert len(next(iter(make_resumable(infinite, True)))[0]) == 25
