@@ -72,6 +72,11 @@ def logged(work_dir):
                 pass
 
 
+def last_loss(work_dir):
+    """The last loss that a run logged."""
+    return [values['loss'] for values in logged(work_dir) if 'loss' in values][-1]
+
+
 def ensure_mini(data, log, report):
     """Write the mini data set, unless it is there.
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 
 from benchmarks import CONFIGS, ROOT
 from benchmarks.report import caption_of, markdown_table
-from benchmarks.stages import logged, run_stage
+from benchmarks.stages import last_loss, logged, run_stage
 from mmum.errors import InputError
 from mmum.files import atomic_write
 
@@ -180,7 +180,7 @@ class TransferStudy:
                 )
             self.done += 1
             self.report(f'[{self.done}/{self.total}] {name}: was there')
-            return known
+            return known if 'head' in known else dict(known, loss=last_loss(folder))
         seconds, _ = run_stage(
             name,
             self.work_dir / f'{folder.name}.log',
@@ -195,8 +195,7 @@ class TransferStudy:
             OMP_NUM_THREADS=self.threads,
         )
         found = dict(found, seconds=seconds)
-        if 'head' in found:
-            found['ap'] = last_ap(folder)
+        found |= dict(ap=last_ap(folder)) if 'head' in found else dict(loss=last_loss(folder))
         atomic_write(result, json.dumps(dict(found, command=command)).encode())
         ap = f', mask AP {100 * found["ap"]["segm_mAP"]:.1f}' if 'ap' in found else ''
         self.tell(f'{name}: {seconds:.0f} s{ap}')
@@ -227,11 +226,10 @@ def by_head_and_start(result):
     return found
 
 
-def summary(values):
+def summary(values, digits=1):
     """Mean, and lowest to highest."""
-    return f'{statistics.fmean(values):.1f}' + (
-        f' ({min(values):.1f}-{max(values):.1f})' if len(values) > 1 else ''
-    )
+    mean, lowest, highest = (f'{f(values):.{digits}f}' for f in (statistics.fmean, min, max))
+    return f'{mean} ({lowest}-{highest})' if len(values) > 1 else mean
 
 
 def table(result):
@@ -262,6 +260,12 @@ def table(result):
         'epochs. AP in per cent on '
         'the validation images, mean (lowest-highest) over seeds.'
     )
+    losses = {}
+    for run in result['pretraining']:
+        losses.setdefault(run['method'], []).extend([run['loss']] if 'loss' in run else [])
+    for method, values in losses.items():
+        if values:
+            caption += f' Last loss of {NAMES[method]}: {summary(values, 3)}.'
     head = ['head', 'start', 'box AP', 'box AP50', 'mask AP', 'mask AP50', 'mask AP above scratch']
     return markdown_table(head, rows, caption)
 
