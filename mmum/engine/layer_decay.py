@@ -31,9 +31,11 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
     Args:
         name (str): Name of the parameter.
-        parameter (nn.Parameter): The parameter.
+        parameter (nn.Parameter): The parameter, whole or sharded.
     """
-    return parameter.dim() > 1 and name.rpartition('.')[2] not in NOT_DECAYED
+    # FSDP makes parameters flat: its strategy notes how many dimensions they had.
+    dimensions = getattr(parameter, 'dimensions', parameter.dim())
+    return dimensions > 1 and name.rpartition('.')[2] not in NOT_DECAYED
 
 
 def layer_depth_of(backbone: nn.Module) -> Callable[[str], tuple[int, int]]:

@@ -37,12 +37,8 @@ class CheckpointMatchHook(Hook):
         meta = checkpoint.get('meta') or {}
         # Asking FSDP for its state breaks it here: names will do, and torch compares sizes itself.
         sharded = isinstance(runner.model, FullyShardedDataParallel)
-        wanted = model.state_dict()
-        if sharded:
-            wanted = {
-                name.replace('_fsdp_wrapped_module.', ''): value
-                for name, value in model.named_parameters()
-            }
+        own = model.named_parameters() if sharded else model.state_dict().items()
+        wanted = {name.replace('_fsdp_wrapped_module.', ''): value for name, value in own}
         weights = weights_of(checkpoint)
         if not set(weights) & set(wanted):
             raise InputError(

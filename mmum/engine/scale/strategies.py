@@ -37,6 +37,14 @@ class ResumableFSDPStrategy(FSDPStrategy):
         **kwargs: Arguments of ``FSDPStrategy``.
     """
 
+    def _wrap_model(self, model: nn.Module) -> nn.Module:
+        """Wrap a model. Sharded parameters are flat, so they keep a note of their dimensions."""
+        dimensions = [parameter.dim() for parameter in model.parameters()]
+        wrapped = super()._wrap_model(model)
+        for parameter, number in zip(wrapped.parameters(), dimensions, strict=True):
+            parameter.dimensions = number  # for mmum.engine.layer_decay.decays
+        return wrapped
+
     def load_optim_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Give every rank its share of the whole state."""
         self.optim_wrapper.load_state_dict(
