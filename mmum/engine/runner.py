@@ -59,8 +59,8 @@ class FaultTolerance:
     def train(self) -> Any:
         """Check the files that the config names, lock the work directory, and train."""
         lock = WorkDirLock(self.work_dir) if is_main_process() else None
-        preflight(self.cfg, ('train', 'val'))
         try:
+            preflight(self.cfg, ('train', 'val'))
             return super().train()
         finally:
             if lock is not None:

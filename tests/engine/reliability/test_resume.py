@@ -138,3 +138,21 @@ def test_a_url_is_read_safely_too(tmp_path, monkeypatch):
     assert not (tmp_path / 'should_not_exist').exists()
     with pytest.raises(InputError, match='cannot be read safely from s3'):
         CheckpointLoader.load_checkpoint('s3://bucket/x.pth')
+
+
+def test_a_refused_run_leaves_no_lock(tmp_path, monkeypatch):
+    """In a notebook the process goes on: the next try of the same run has to be possible."""
+    from mmum.engine import runner
+
+    def refuse(*_):
+        raise InputError('no such folder')
+
+    class Refused(runner.FaultTolerance):
+        work_dir, cfg = str(tmp_path), None
+
+    monkeypatch.setattr(runner, 'preflight', refuse)
+    kept = []  # as a notebook keeps the last traceback, and with it the lock
+    for _ in range(2):
+        with pytest.raises(InputError, match='no such folder') as error:
+            Refused().train()
+        kept.append(error)
