@@ -1,4 +1,4 @@
-# make demo:      install, then everything on a small scale (10 minutes after installing).
+# make demo:      install, then everything on a small scale (12 minutes after installing).
 # make test:      install, then lint and all tests (about 15 minutes on 2 cores).
 # make test-fast: install, then the tests that train nothing and start no processes (2 minutes).
 # make lint:      install, then format, lint, spelling and types.
