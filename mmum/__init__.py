@@ -7,7 +7,31 @@ from mmum.environment import check_environment
 
 check_environment()
 
-from mmum import checkpoints, datasets, engine, evaluation, models  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+
+from mmum import checkpoints, datasets, engine, evaluation, models, resources  # noqa: E402
+from mmum.api import (  # noqa: E402
+    embed,
+    export,
+    load_backbone,
+    pretrain,
+    register_with_mmpretrain,
+    register_with_timm,
+)
 
 __version__ = '0.1.0'
-__all__ = ['checkpoints', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = [
+    'checkpoints',
+    'datasets',
+    'embed',
+    'engine',
+    'evaluation',
+    'export',
+    'load_backbone',
+    'models',
+    'pretrain',
+]
+
+resources.extend(Config)
+register_with_mmpretrain()
+register_with_timm()

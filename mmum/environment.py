@@ -8,17 +8,19 @@ from typing import Any
 
 from packaging.version import Version
 
-# import name: (lowest version that works, first that is not known to, what to install)
+# import name: (lowest version that works, first that is not known to, what to install); a package
+# for detectors alone may be missing
 REQUIRED = {
     'torch': ('2.6', '3', 'torch'),
     'numpy': ('1.24', '3', 'numpy'),
-    'mmengine': ('0.10.3', '1', '"mmum[onedl]" (or mmengine)'),
-    'mmcv': ('2.0.0', '2.4', '"mmum[onedl]" (or mmcv)'),
+    'mmengine': ('0.10.3', '1', '"mmum[pretrain]" (or mmengine)'),
+    'mmcv': ('2.0.0', '2.4', '"mmum[pretrain]" (or mmcv)'),
     'pycocotools': (None, None, 'pycocotools'),
     'torchvision': ('0.21', '1', 'the torchvision that matches your torch'),
-    'mmpretrain': ('1.2.0', '2', '"mmum[onedl]" (or mmpretrain)'),
-    'mmdet': ('3.3.0', '4', '"mmum[onedl]" (or mmdet)'),
+    'mmpretrain': ('1.2.0', '2', '"mmum[pretrain]" (or mmpretrain)'),
+    'mmdet': ('3.3.0', '4', '"mmum[detection]" (or mmdet)'),
 }
+FOR_DETECTION = ('mmdet',)
 # onedl-mmcv compiles its operators if torch is there while it is built, and pip caches a build
 # without them as readily as one with them.
 INSTALL_OPERATORS = (
@@ -31,10 +33,17 @@ def has_operators() -> bool:
     return importlib.util.find_spec('mmcv._ext') is not None
 
 
+def can_detect() -> bool:
+    """Whether what detectors need is there: mmdet, and mmcv's operators."""
+    return importlib.util.find_spec('mmdet') is not None and has_operators()
+
+
 def check_environment() -> None:
-    """Raise ImportError, in one sentence, unless every requirement works."""
+    """Raise ImportError, in one sentence, unless everything that pre-training needs works."""
     for name, (low, high, install) in REQUIRED.items():
         if importlib.util.find_spec(name) is None:
+            if name in FOR_DETECTION:
+                continue
             raise ImportError(f'mmum needs {name}, which is not installed: pip install {install}')
         if name == 'torchvision':
             _mend_torchvision()
@@ -51,7 +60,8 @@ def check_environment() -> None:
             )
     with contextlib.redirect_stdout(io.StringIO()):  # the forks print that optional packages lack
         importlib.import_module('mmpretrain.datasets')
-        importlib.import_module('mmdet.datasets')
+        if can_detect():
+            importlib.import_module('mmdet.datasets')
 
 
 def _mend_torchvision() -> None:

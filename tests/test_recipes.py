@@ -219,7 +219,7 @@ def test_pictures_of_simmim():
     ],
 )
 def test_amp_on_a_gpu(dtype, wrapper, monkeypatch):
-    from mmum.cli.options import set_amp
+    from mmum.engine.config.options import set_amp
     from mmum.errors import InputError
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

@@ -24,7 +24,7 @@ env_cfg = dict(
 visualizer = dict(
     type='UniversalVisualizer', vis_backends=[dict(type='FaultTolerantLocalVisBackend')]
 )
-log_processor = dict(window_size=50)
+log_processor = dict(type='ProgressLogProcessor', window_size=50)
 log_level = 'INFO'
 load_from = None
 resume = False

@@ -1,8 +1,8 @@
 # Linear probe of ViT-B on ImageNet-1K after UM-MAE: a linear layer on frozen features, 90 epochs at
 # 224 px.
 #
-#   bash tools/dist_train.sh configs/classification/um-vit-base_8xb512-linear-coslr-90e_in1k.py 8
-# --amp \
+#   bash tools/dist_train.sh configs/classification/um-vit-base_8xb512-linear-coslr-90e_in1k.py 8 \
+#       --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_vit_b/epoch_200.pth data_root=FOLDER
 #
 # Hardware: 8 GPUs x 512 images x 4 accumulated steps. The paper does not report it; not run here.

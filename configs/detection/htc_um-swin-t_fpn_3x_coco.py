@@ -14,7 +14,7 @@ model = dict(
 )
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[0] = test_pipeline[0] = dict(type='LoadImageStrict')
+train_pipeline[0] = dict(type='LoadImageStrict')
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,7 +1,7 @@
 # HTC++ with UM-MAE Swin-T on COCO, 72 epochs, without the semantic branch.
 #
-#   bash tools/dist_train.sh configs/detection/htcpp-without-semantic_um-swin-t_fpn_6x_coco.py 8
-# --amp \
+#   bash tools/dist_train.sh configs/detection/htcpp-without-semantic_um-swin-t_fpn_6x_coco.py 8 \
+#       --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_t/epoch_200.pth data_root=data/coco/
 #
 # HTC++ is that of the Swin paper. No stuff maps are needed.

@@ -1,8 +1,8 @@
 # HTC++ with UM-MAE Swin-L on COCO: multi-scale testing with flips.
 #
 #   bash tools/dist_test.sh configs/detection/htcpp_um-swin-l_fpn_6x_coco_tta.py \
-#       work_dirs/htcpp_um-swin-l_fpn_6x_coco/epoch_72.pth 8 --tta --cfg-options
-# data_root=data/coco/
+#       work_dirs/htcpp_um-swin-l_fpn_6x_coco/epoch_72.pth 8 --tta \
+#       --cfg-options data_root=data/coco/
 #
 # Hardware: 8 GPUs. Nothing was measured here; the scales are those of mmdet's HTC recipes and the
 # Swin paper's range.
@@ -12,7 +12,7 @@ tta_model = dict(
     type='MaskTTAModel', tta_cfg=dict(nms=_base_.model.test_cfg.rcnn.nms, max_per_img=100)
 )
 tta_pipeline = [
-    dict(type='LoadImageStrict'),
+    dict(type='LoadImageFromFile'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -8,10 +8,8 @@ _base_ = './um_mae_swin_nano_mini.py'
 model = dict(
     _delete_=True,
     type='SimMIM',
-    backbone={
-        **_base_.model.backbone,
-        'compact': False,
-    },  # window 8, that of the detectors at this image size
+    # window 8, that of the detectors at this image size
+    backbone={**_base_.model.backbone, 'compact': False, 'dense_window_size': None},
     neck=dict(type='SimMIMLinearDecoder', in_channels=48 * 2**3, encoder_stride=32),
     head=dict(
         type='SimMIMHead',

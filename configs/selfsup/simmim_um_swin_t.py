@@ -1,8 +1,8 @@
 # The paper's SimMIM baseline: the Swin-T of UM-MAE, dense, window 16, 75 % of the units masked at
 # random, L1, 200 epochs.
 #
-#   bash tools/dist_train.sh configs/selfsup/simmim_um_swin_t.py 8 --amp --cfg-options
-# data_root=FOLDER
+#   bash tools/dist_train.sh configs/selfsup/simmim_um_swin_t.py 8 --amp \
+#       --cfg-options data_root=FOLDER
 #
 # Hardware: 8 GPUs. Hours: 49.3 (the paper's). ImageNet-1K top-1 after fine-tuning: 82.20 (the
 # paper's, not run here).

@@ -6,6 +6,12 @@
 # paper's, not run here).
 _base_ = './um_mae_swin_t.py'
 model = dict(
-    backbone=dict(_delete_=True, type='UMPVT', arch='small', sr_ratios=(4, 2, 1, 1)),
+    backbone=dict(
+        _delete_=True,
+        type='UMPVT',
+        arch='small',
+        sr_ratios=(4, 2, 1, 1),  # on the compact image
+        dense_sr_ratios=(8, 4, 2, 1),  # for features (k-NN)
+    ),
     neck=dict(in_channels=512),
 )

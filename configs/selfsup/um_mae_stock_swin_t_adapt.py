@@ -3,8 +3,8 @@
 #
 #   python tools/train.py configs/selfsup/um_mae_stock_swin_t_adapt.py --amp --auto-scale-lr \
 #       --cfg-options pretrained=swin_tiny_patch4_window7_224.pth data_root=FOLDER
-#   python tools/convert.py work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth --to mmdet
-# --window-size 7
+#   python tools/convert.py work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth --to mmdet \
+#       --window-size 7
 #
 # Hardware: 1 GPU. The paper does not have it; not run here.
 _base_ = './um_mae_swin_t.py'

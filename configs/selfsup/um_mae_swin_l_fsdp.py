@@ -1,7 +1,7 @@
 # UM-MAE Swin-L with FSDP: weights, gradients and moments are sharded over the GPUs, block by block.
 #
-#   bash tools/dist_train.sh configs/selfsup/um_mae_swin_l_fsdp.py 8 --amp --cfg-options
-# data_root=FOLDER
+#   bash tools/dist_train.sh configs/selfsup/um_mae_swin_l_fsdp.py 8 --amp \
+#       --cfg-options data_root=FOLDER
 #
 # Hardware: 8 GPUs. The same losses as um_mae_swin_l.py; memory and speed: docs/scaling.md. Not run
 # here at this size.

@@ -27,7 +27,7 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageStrict'),
+    dict(type='LoadImageFromFile'),
     dict(type='UniformMask', input_size=128),
     dict(type='PackInputs'),
 ]
@@ -40,6 +40,7 @@ train_dataloader = dict(
 test_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 # lr 1.5e-4 x batch / 256 is for 300,000 steps; a run of a few thousand wants more
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
+auto_scale_lr = dict(base_batch_size=64)
 param_scheduler = [
     dict(
         type='LinearLR',

@@ -22,7 +22,6 @@ custom_hooks = [
     dict(
         type='KNNHook',
         interval=10,
-        backbone=dict(window_size=16),  # dense
         bank_dataloader=dict(**loader, dataset=dict(**dataset, data_prefix='train')),
         dataloader=dict(**loader, dataset=dict(**dataset, data_prefix='val')),
     ),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
+from mmengine.model.weight_init import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
@@ -47,6 +48,8 @@ class BackboneCheckpoint:
             return
         weights = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
         report = load_backbone(module, weights, self.checkpoint)
+        if hasattr(module, '_params_init_info'):  # mmengine's report of what was initialised
+            update_init_info(module, f'loaded from {self.checkpoint}')
         print_log(f'{name}: from {self.checkpoint}\n{report}', 'current')
 
 

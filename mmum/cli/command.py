@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,9 @@ from mmum.errors import input_error_sentence
 
 # Last parts of keys whose values are paths, and stay text whatever is in them.
 PATHS = ('_root', '_dir', '_prefix', 'ann_file', 'checkpoint', 'pretrained', 'load_from')
+
+CFG_OPTIONS = '--cfg-options'
+KEY_VALUE = re.compile(r'[A-Za-z_]\w*(\.\w+)*=')
 
 
 class OptionAction(DictAction):
@@ -44,22 +48,48 @@ class OptionAction(DictAction):
         setattr(namespace, self.dest, {**options, **paths})
 
 
+class CommandParser(argparse.ArgumentParser):
+    """``ArgumentParser`` that takes KEY=VALUE words anywhere, as values of ``--cfg-options``."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, after all KEY=VALUE words were gathered behind one ``--cfg-options``."""
+        words = sys.argv[1:] if args is None else args
+        if CFG_OPTIONS in self._option_string_actions:
+            words = self._gather(list(words))
+        return super().parse_known_args(words, namespace)
+
+    def _gather(self, words: list[str]) -> list[str]:
+        others: list[str] = []
+        options: list[str] = []
+        listed = wants_value = False  # after --cfg-options; after an option that takes one value
+        for word in words:
+            if word.startswith('--'):
+                listed = word == CFG_OPTIONS
+                action = self._option_string_actions.get(word)
+                wants_value = action is not None and action.nargs is None and not listed
+                if not listed:
+                    others.append(word)
+                continue
+            bare = KEY_VALUE.match(word) and not wants_value and not os.path.exists(word)
+            (options if listed or bare else others).append(word)
+            wants_value = False
+        return [*others, CFG_OPTIONS, *options] if options else others
+
+
 def argument_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Make an argument parser whose help shows the docstring of a tool as it is written."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Make an argument parser whose help shows the docstring of a command as it is written."""
+    return CommandParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options``."""
+    """Add ``--cfg-options``, which KEY=VALUE words anywhere belong to."""
     parser.add_argument(
-        '--cfg-options',
+        CFG_OPTIONS,
         nargs='+',
         action=OptionAction,
         metavar='KEY=VALUE',
         help='override settings of the config, top-level variables such as data_root and '
-        'pretrained too',
+        'pretrained too; KEY=VALUE alone will do',
     )
 
 
@@ -90,6 +120,8 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
         shutdown_process_group()
+    except BrokenPipeError:  # the reader has seen enough, as with | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         sentence = input_error_sentence(error)
         if sentence is None:

@@ -48,8 +48,8 @@ class KNNHook(Hook):
         dataloader (dict): Data loader of labelled images to classify.
         interval (int): Number of epochs between two; the last epoch is always included. Defaults to
             10.
-        backbone (dict, optional): Settings of the backbone that differ when dense, for example
-            ``dict(window_size=16)``. Defaults to None: none.
+        backbone (dict, optional): Settings of the backbone that differ from those of the config,
+            for example ``dict(window_size=14)``. Defaults to None: none.
         k (int): Number of neighbours. Defaults to 20.
         temperature (float): Temperature of the votes. Defaults to 0.07.
     """
@@ -80,6 +80,8 @@ class KNNHook(Hook):
             shield_workers(loader)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         backbone = {**runner.cfg.model.backbone, **self.backbone, 'init_cfg': None}
+        for key in self.backbone:  # the hook has the last word
+            backbone.pop(f'dense_{key}', None)
         self.classifier = KNNClassifier(backbone, **self.options)
         self.classifier.data_preprocessor = model.data_preprocessor
         self.classifier.to(next(model.parameters()).device)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
+from mmengine.registry import DATASETS
 
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.datasets.checks.annotations import FAULTS, CocoReport, inspect_coco
@@ -127,7 +127,8 @@ def _check_categories(dataset: Any, split: str, report: CocoReport) -> None:
     """Check the classes of a data set against the categories of its annotations."""
     classes = (dataset.get('metainfo') or {}).get('classes')
     if not classes:
-        kind = dataset.type if not isinstance(dataset.type, str) else DATASETS.get(dataset.type)
+        name = dataset.type
+        kind = DATASETS.get(f'mmdet.{type_name(dataset)}') if isinstance(name, str) else name
         classes = kind.METAINFO['classes']
     classes = (classes,) if isinstance(classes, str) else tuple(classes)
     unknown = [name for name in classes if name not in report.categories]

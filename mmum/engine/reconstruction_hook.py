@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop
+from mmengine.visualization import LocalVisBackend
 
 from mmum.files import warn_on_write_error
 from mmum.visualization import reconstruction_picture, write_picture
@@ -84,5 +85,9 @@ class ReconstructionHook(Hook):
     @master_only
     def _write(self, runner: Any, name: str) -> None:
         path = Path(runner.work_dir) / 'reconstruction' / f'{name}.png'
+        rgb = self._picture(runner.model, self.batch)
         with warn_on_write_error(str(path)):
-            write_picture(path, self._picture(runner.model, self.batch))
+            write_picture(path, rgb)
+        for backend in runner.visualizer._vis_backends.values():
+            if not isinstance(backend, LocalVisBackend):  # the file above is the local one
+                backend.add_image('reconstruction', rgb, runner.iter + 1)

@@ -13,8 +13,16 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from mmum.engine.config.prepare import prepare
 from mmum.engine.config.replacements import REPLACEMENTS
+from mmum.engine.console import quieten
+from mmum.engine.finish import finish
 from mmum.engine.preflight import preflight
-from mmum.engine.reliability.resume import WorkDirLock, find_latest_checkpoint, register_safe_loader
+from mmum.engine.reliability.resume import (
+    WorkDirLock,
+    check_unused,
+    find_latest_checkpoint,
+    register_safe_loader,
+)
+from mmum.engine.reliability.schedule import drop_short_warmups
 from mmum.errors import InputError
 from mmum.files import check_writable
 
@@ -33,6 +41,7 @@ class FaultTolerance:
     _has_loaded: bool
     _load_from: str | None
     _resume: Any
+    train_dataloader: Any
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> Any:
@@ -56,12 +65,29 @@ class FaultTolerance:
                 f'the config sets what is not there: {reason}; look for a misspelt key'
             ) from error
 
+    def build_logger(self, *args: Any, **kwargs: Any) -> Any:
+        """Build the logger; the console gets progress and warnings, the log file everything."""
+        logger = super().build_logger(*args, **kwargs)  # type: ignore[misc]
+        if not self.cfg.get('verbose', False):
+            quieten(logger)
+        return logger
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedule, without warm-ups that are too short for mmengine."""
+        schedule = drop_short_warmups(scheduler, len(self.train_dataloader))
+        return super().build_param_scheduler(schedule)  # type: ignore[misc]
+
     def train(self) -> Any:
         """Check the files that the config names, lock the work directory, and train."""
         lock = WorkDirLock(self.work_dir) if is_main_process() else None
         try:
+            if is_main_process() and not self._resume:
+                check_unused(self.work_dir)
             preflight(self.cfg, ('train', 'val'))
-            return super().train()
+            model = super().train()
+            if is_main_process():
+                finish(self)
+            return model
         finally:
             if lock is not None:
                 lock.release()

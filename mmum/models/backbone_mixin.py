@@ -28,6 +28,8 @@ class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[mis
     depths: Sequence[int]
     frozen_stages: int
     grid: tuple[int, int]
+    init_cfg: Any
+    has_loaded = False  # whether weights were loaded, by whatever route
 
     @classmethod
     def resolve_arch(cls, arch: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,6 +114,26 @@ class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[mis
         self.freeze_stages()
         return self
 
+    def check_has_weights(self) -> None:
+        """Raise InputError in place of running on random weights where a checkpoint is named.
+
+        mmengine reads ``init_cfg`` in ``init_weights()``, which its runners call.
+        """
+        if not self.init_cfg or self.has_loaded or getattr(self, 'is_init', True):
+            return
+        entries = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg
+        files = [entry['checkpoint'] for entry in entries if entry.get('checkpoint')]
+        if files:
+            raise InputError(
+                f'the weights of {files[0]}, which init_cfg names, are not in this '
+                f'{type(self).__name__} yet: call its init_weights() first, or make it by '
+                'mmum.load_backbone(FILE)'
+            )
+
+    def _dump_init_info(self) -> None:
+        """Do without mmengine's report, which says of every parameter of a bare backbone that it
+        has not changed; :class:`~mmum.checkpoints.BackboneCheckpoint` reports what was loaded."""
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
@@ -120,6 +142,7 @@ class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[mis
         if own is not None and key in state_dict and len(state_dict[key]) != len(own):
             state_dict[key] = resize_square(state_dict[key], self.grid)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self.has_loaded |= any(name.startswith(prefix) for name in state_dict)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning-rate decay.

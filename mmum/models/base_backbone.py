@@ -170,6 +170,7 @@ class PyramidBackbone(BackboneMixin, BaseModule):
             With a mask, height and width are half of that: the map of the compact image (unless
             ``compact=False``).
         """
+        self.check_has_weights()
         x, positions = self.embed(x, mask)
         outputs = []
         for i, stage in enumerate(self.stages):

@@ -1,6 +1,7 @@
 """PVT with uniform masking, dense or on the compact image: one class for both."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,36 +26,43 @@ class SpatialReductionAttention(nn.Module):
     Args:
         embed_dims (int): Number of channels.
         num_heads (int): Number of heads.
-        sr_ratio (int): Side of the pooled squares in tokens; 1 for no pooling.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, sr_ratio: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
         super().__init__()
-        self.num_heads, self.sr_ratio = num_heads, sr_ratio
+        self.num_heads = num_heads
         self.q = nn.Linear(embed_dims, embed_dims)
         self.kv = nn.Linear(embed_dims, 2 * embed_dims)
         self.sr = nn.Linear(embed_dims, embed_dims)  # the 1x1 convolution
         self.norm = nn.LayerNorm(embed_dims, eps=1e-5)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
-        """Normalise, then attend: (N, H, W, C) -> (N, H, W, C)."""
+    def forward(self, x: Tensor, norm: nn.LayerNorm, sr_ratio: int) -> Tensor:
+        """Normalise, then attend: (N, H, W, C) -> (N, H, W, C).
+
+        Args:
+            x (Tensor): Tokens (N, H, W, C).
+            norm (nn.LayerNorm): The norm before the attention.
+            sr_ratio (int): Side of the pooled squares in tokens; 1 for no pooling.
+        """
         n, height, width, c = x.shape
         q = norm_linear(norm, x, self.q.weight, self.q.bias)
         q = q.view(n, height * width, self.num_heads, -1).transpose(1, 2)
-        pooled = norm_linear(norm, x, self.sr.weight, self.sr.bias, self._pool)
+        pool = partial(average_squares, sr_ratio=sr_ratio)
+        pooled = norm_linear(norm, x, self.sr.weight, self.sr.bias, pool)
         kv = norm_linear(self.norm, pooled, self.kv.weight, self.kv.bias)
         kv = kv.view(n, -1, 2, self.num_heads, c // self.num_heads)
         k, v = kv.permute(2, 0, 3, 1, 4)
         return self.proj(attend(q, k, v).transpose(1, 2).reshape(n, height, width, c))
 
-    def _pool(self, x: Tensor) -> Tensor:
-        """Average (N, H, W, C) over squares; one that the border cuts averages its part."""
-        if self.sr_ratio == 1:
-            return x
-        x = x.permute(0, 3, 1, 2)
-        x = F.avg_pool2d(x, self.sr_ratio, ceil_mode=True, count_include_pad=False)
-        return x.permute(0, 2, 3, 1)
+
+def average_squares(x: Tensor, sr_ratio: int) -> Tensor:
+    """Average (N, H, W, C) over squares; one that the border cuts averages its part."""
+    if sr_ratio == 1:
+        return x
+    x = x.permute(0, 3, 1, 2)
+    x = F.avg_pool2d(x, sr_ratio, ceil_mode=True, count_include_pad=False)
+    return x.permute(0, 2, 3, 1)
 
 
 class PVTBlock(nn.Module):
@@ -64,23 +72,22 @@ class PVTBlock(nn.Module):
         embed_dims (int): Number of channels.
         num_heads (int): Number of heads.
         mlp_ratio (int): Hidden channels of the MLP over channels.
-        sr_ratio (int): Side of the pooled squares of the attention, in tokens.
         drop_path (float): Stochastic depth rate. Defaults to 0.
     """
 
     def __init__(
-        self, embed_dims: int, num_heads: int, mlp_ratio: int, sr_ratio: int, drop_path: float = 0.0
+        self, embed_dims: int, num_heads: int, mlp_ratio: int, drop_path: float = 0.0
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-5)
-        self.attn = SpatialReductionAttention(embed_dims, num_heads, sr_ratio)
+        self.attn = SpatialReductionAttention(embed_dims, num_heads)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-5)
         self.mlp = MLP(embed_dims, mlp_ratio * embed_dims)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
-    def forward(self, x: Tensor, _: None) -> Tensor:
+    def forward(self, x: Tensor, sr_ratio: int) -> Tensor:
         """Run the block: (N, H, W, C) -> (N, H, W, C)."""
-        x = x + self.drop_path(self.attn(x, self.norm1))
+        x = x + self.drop_path(self.attn(x, self.norm1, sr_ratio))
         return x + self.drop_path(self.mlp(x, self.norm2))
 
 
@@ -147,6 +154,8 @@ class UMPVT(PyramidBackbone):
             ``dict(type='LN', eps=1e-6)``.
         weight_init (str): 'xavier', the authors' start of training, or 'trunc_normal', Swin's; see
             :class:`PyramidBackbone`. Defaults to 'xavier'.
+        dense_sr_ratios (Sequence[int], optional): Pooling without a mask, for a backbone that is
+            pre-trained and looked at densely too. Defaults to None: ``sr_ratios``.
         init_cfg (dict, optional): For example
             ``dict(type='BackboneCheckpoint', checkpoint='FILE')``. Defaults to None.
 
@@ -178,15 +187,17 @@ class UMPVT(PyramidBackbone):
         frozen_stages: int = -1,
         norm_cfg: Mapping[str, Any] | None = dict(type='LN', eps=1e-6),
         weight_init: str = 'xavier',
+        dense_sr_ratios: Sequence[int] | None = None,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         stages = len(self.resolve_arch(arch)['depths'])
-        if len(sr_ratios) != stages or min(sr_ratios) < 1:
-            raise InputError(
-                f'sr_ratios={sr_ratios} of UMPVT should be {stages} positive numbers, one per '
-                'stage of its arch'
-            )
-        self.sr_ratios = sr_ratios
+        for ratios in (sr_ratios, dense_sr_ratios or sr_ratios):
+            if len(ratios) != stages or min(ratios) < 1:
+                raise InputError(
+                    f'sr_ratios={ratios} of UMPVT should be {stages} positive numbers, one per '
+                    'stage of its arch'
+                )
+        self.sr_ratios, self.dense_sr_ratios = sr_ratios, dense_sr_ratios or sr_ratios
         super().__init__(
             arch,
             in_channels=in_channels,
@@ -215,8 +226,13 @@ class UMPVT(PyramidBackbone):
         )
         return PVTStage(
             ConvMerging(self.dims[index - 1], dim) if index else None,
-            [PVTBlock(dim, heads, ratio, self.sr_ratios[index], rate) for rate in drop_paths],
+            [PVTBlock(dim, heads, ratio, rate) for rate in drop_paths],
         )
+
+    def block_context(self, stage: int, x: Tensor, positions: Tensor | None) -> Iterable[int]:
+        """Pooling of keys and values, the same for every block of a stage."""
+        ratios = self.dense_sr_ratios if positions is None else self.sr_ratios
+        return [ratios[stage]] * self.depths[stage]
 
     def convolutions(self) -> Iterator[nn.Module]:
         """As the base class, and the 1x1 reductions of keys and values."""

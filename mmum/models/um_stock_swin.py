@@ -118,6 +118,7 @@ class UMStockSwin(BackboneMixin, SwinTransformer):
             tuple[Tensor]: The stages in ``out_indices``, each (N, C_i, H / 4 / 2**i, W / 4 / 2**i).
             With a mask, height and width are half of that: the map of the compact image.
         """
+        self.check_has_weights()
         if mask is None:
             if self.training and self.secondary_token.requires_grad:
                 # DDP wants a gradient for every parameter.

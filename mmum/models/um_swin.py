@@ -142,6 +142,8 @@ class UMSwin(PyramidBackbone):
             ``dict(type='LN', eps=1e-6)``.
         weight_init (str): 'xavier', the authors' start of training, or 'trunc_normal', Swin's; see
             :class:`PyramidBackbone`. Defaults to 'xavier'.
+        dense_window_size (int, optional): Window without a mask, for a backbone that is
+            pre-trained and looked at densely too. Defaults to None: ``window_size``.
         init_cfg (dict, optional): For example
             ``dict(type='BackboneCheckpoint', checkpoint='FILE')``. Defaults to None.
 
@@ -170,9 +172,11 @@ class UMSwin(PyramidBackbone):
         frozen_stages: int = -1,
         norm_cfg: Mapping[str, Any] | None = dict(type='LN', eps=1e-6),
         weight_init: str = 'xavier',
+        dense_window_size: int | None = None,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         self.window_size, self.pad_small_map = window_size, pad_small_map
+        self.dense_window_size = dense_window_size or window_size
         self.pos_mlp_dims = pos_mlp_dims
         super().__init__(
             arch,
@@ -218,7 +222,8 @@ class UMSwin(PyramidBackbone):
     ) -> Iterable[WindowContext]:
         """Windows and their bias: unshifted for even blocks, shifted for odd ones."""
         pad_small_map = self.pad_small_map and positions is None
-        layouts = Windows.fit(x.shape[1], x.shape[2], self.window_size, pad_small_map)
+        window = self.dense_window_size if positions is None else self.window_size
+        layouts = Windows.fit(x.shape[1], x.shape[2], window, pad_small_map)
         if positions is None:
             return cycle([(w, PositionBias.dense(w, x.device)) for w in layouts])
         tokens_per_unit = self.unit / self.patch_size / 2**stage

@@ -137,6 +137,7 @@ class UMViT(BackboneMixin, BaseModule):
             tuple[Tensor]: The blocks in ``out_indices`` as ``out_type`` says. Maps are
             (N, C, H/16, W/16); with a mask half of that per side: the map of the compact image.
         """
+        self.check_has_weights()
         x = self.embed(x, mask)  # (N, h, w, C)
         n, height, width, c = x.shape
         x = torch.cat([self.cls_token.to(x.dtype).expand(n, 1, -1), x.flatten(1, 2)], 1)

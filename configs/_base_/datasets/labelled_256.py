@@ -8,7 +8,7 @@ num_classes = 1000
 data_preprocessor = dict(num_classes=num_classes)
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 # a truncated file is named instead of trained on
-train_pipeline[0] = test_pipeline[0] = dict(type='LoadImageStrict')
+train_pipeline[0] = dict(type='LoadImageStrict')
 train_dataloader = dict(
     batch_size=128,  # 8 GPUs x 128 images = 1024
     num_workers=8,

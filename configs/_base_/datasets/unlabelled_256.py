@@ -27,7 +27,7 @@ train_dataloader = dict(
 
 # tools/test.py: the loss, and pictures, on (held-out) images
 test_pipeline = [
-    dict(type='LoadImageStrict'),
+    dict(type='LoadImageFromFile'),
     dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
     dict(type='CenterCrop', crop_size=256),
     dict(type='UniformMask', input_size=256, unit=16, secondary_ratio=0.25),

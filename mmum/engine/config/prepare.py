@@ -1,5 +1,6 @@
 """Prepare a config for running, in one order, for training and testing alike."""
 
+import importlib.util
 import os.path as osp
 from typing import Any
 
@@ -11,6 +12,17 @@ from mmum.engine.config.variables import carry_from_file
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
 from mmum.environment import INSTALL_OPERATORS, has_operators
 from mmum.errors import InputError
+
+# What mmengine's visualisation backends import when they are used first.
+BACKEND_PACKAGES = dict(
+    AimVisBackend='aim',
+    ClearMLVisBackend='clearml',
+    DVCLiveVisBackend='dvclive',
+    MLflowVisBackend='mlflow',
+    NeptuneVisBackend='neptune',
+    TensorboardVisBackend='tensorboard',
+    WandbVisBackend='wandb',
+)
 
 
 def prepare(cfg: Config) -> None:
@@ -30,6 +42,7 @@ def prepare(cfg: Config) -> None:
     carry_from_file(cfg)
     set_work_dir(cfg)
     replace_types(cfg)
+    check_backends(cfg)
     fit_device(cfg)
     list_bad_images(cfg)
     if uses_deepspeed(cfg):
@@ -37,12 +50,28 @@ def prepare(cfg: Config) -> None:
 
 
 def check_operators(cfg: Config) -> None:
-    """Raise InputError if a detector lacks mmcv's compiled operators."""
-    if cfg.get('default_scope') == 'mmdet' and not has_operators():
+    """Raise InputError if a detector lacks mmdet or mmcv's compiled operators."""
+    if cfg.get('default_scope') != 'mmdet':
+        return
+    if importlib.util.find_spec('mmdet') is None:
+        raise InputError("detectors need mmdet, which is not installed: pip install 'mmum[detection]'")
+    if not has_operators():
         raise InputError(
             f'detectors need the compiled operators of mmcv, and this mmcv has none: '
             f'{INSTALL_OPERATORS}'
         )
+
+
+def check_backends(cfg: Config) -> None:
+    """Raise InputError if a visualisation backend lacks its package."""
+    for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
+        name = type_name(backend)
+        package = BACKEND_PACKAGES.get(name)
+        if package and importlib.util.find_spec(package) is None:
+            raise InputError(
+                f'the visualisation backend {name} needs {package}, which is not installed: '
+                f'pip install {package}'
+            )
 
 
 def set_work_dir(cfg: Config) -> None:

@@ -22,7 +22,13 @@ REPLACEMENTS = {
     'LocalVisBackend': 'FaultTolerantLocalVisBackend',
     'FSDPStrategy': 'ResumableFSDPStrategy',
     'DeepSpeedStrategy': 'ZeROStrategy',
+    'LogProcessor': 'ProgressLogProcessor',
+    # in the pipelines of data loaders; configs for testing name the stock class, which the
+    # inferencers of mmdet and mmpretrain look for
+    'LoadImageFromFile': 'LoadImageStrict',
 }
+# Where pipelines are: in data loaders, also those of k-NN.
+PIPELINES = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'custom_hooks')
 # Key in default_hooks -> hook that every training has; None in a config leaves it out.
 HOOKS = dict(
     checkpoint='AtomicCheckpointHook',
@@ -47,9 +53,14 @@ def replace_types(cfg: Config) -> None:
     """
     if cfg.setdefault('runner_type', 'Runner') in REPLACEMENTS:
         cfg.runner_type = _log(cfg.runner_type)
+    logged: set[str] = set()
     for entry in _places(cfg):
-        if type_name(entry) in REPLACEMENTS:
-            entry['type'] = _log(type_name(entry))
+        name = type_name(entry)
+        if name in REPLACEMENTS:
+            entry['type'] = REPLACEMENTS[name]
+            if name not in logged:
+                _log(name)
+            logged.add(name)
     hooks = cfg.setdefault('default_hooks', {})
     own = {type_name(hook) for hook in cfg.get('custom_hooks') or []}
     for key, name in HOOKS.items():
@@ -68,6 +79,30 @@ def _log(name: str) -> str:
     return REPLACEMENTS[name]
 
 
+def _transforms(value: Any) -> Iterator[Any]:
+    """All transforms in the pipelines of a value, however data sets are wrapped."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ('pipeline', 'transforms'):
+                yield from dicts(item)
+            else:
+                yield from _transforms(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _transforms(item)
+
+
+def dicts(value: Any) -> Iterator[Any]:
+    """All dictionaries in a value, at any depth."""
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from dicts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from dicts(item)
+
+
 def _places(cfg: Config) -> Iterator[Any]:
     """The entries of a config in which types are replaced."""
     loop = cfg.get('train_cfg')
@@ -77,6 +112,9 @@ def _places(cfg: Config) -> Iterator[Any]:
             loop['type'] = 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop'
         yield loop
     yield cfg.get('strategy')
+    yield cfg.setdefault('log_processor', dict(type='LogProcessor'))
+    for key in PIPELINES:
+        yield from _transforms(cfg.get(key))
     hooks = cfg.setdefault('default_hooks', {})
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default
     yield from hooks.values()

@@ -16,8 +16,12 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmum.engine.config.replacements import dicts
+from mmum.engine.config.shipped import find_config
 from mmum.errors import InputError
 
+# Packages that a base may be of, as mmengine names them when they are missing.
+INSTALL = dict(mmdet="'mmum[detection]'", mmsegmentation='onedl-mmsegmentation')
 # Top-level keys that a runner reads itself; any other one is a variable of the file.
 RUNNER_KEYS = (
     'model',
@@ -55,6 +59,7 @@ RUNNER_KEYS = (
     'sync_bn',
     'tta_model',
     'tta_pipeline',
+    'verbose',
 )
 
 
@@ -62,7 +67,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``, top-level variables included.
 
     Args:
-        path (str): The config file.
+        path (str): The config file, or the name of one that mmum ships (``um_mae_swin_t``).
         options (dict, optional): Values by dotted keys, as mmengine's ``DictAction`` gives them.
             Defaults to None: none.
 
@@ -73,12 +78,15 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         InputError: If the file does not exist or is no config, or if an option does not fit it or
             changes nothing.
     """
-    if not osp.isfile(path):
-        raise InputError(
-            f'the config {path} does not exist: give one of configs/ or your own .py file'
-        )
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
+    except ModuleNotFoundError as error:
+        package = str(error.name or error).split()[0].strip("'")
+        install = INSTALL.get(package, package)
+        raise InputError(
+            f'the config {path} needs {package}, which is not installed: pip install {install}'
+        ) from error
     except Exception as error:  # a config is Python, and mmengine raises many kinds
         reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
         raise InputError(
@@ -183,28 +191,17 @@ def _set_num_classes(cfg: Config, old: int | None, new: int) -> bool:
     entries = [
         entry
         for key in ('model', 'data_preprocessor')
-        for entry in _dicts(cfg.get(key))
+        for entry in dicts(cfg.get(key))
         if 'num_classes' in entry
     ]
     if old is None:  # no variable of the file: all but HTC's stuff classes
-        stuff = [id(entry) for entry in _dicts(cfg.model.get('roi_head', {}).get('semantic_head'))]
+        stuff = [id(entry) for entry in dicts(cfg.model.get('roi_head', {}).get('semantic_head'))]
         chosen = [entry for entry in entries if id(entry) not in stuff]
     else:
         chosen = [entry for entry in entries if entry['num_classes'] in (old, new)]
     for entry in chosen:
         entry['num_classes'] = new
     return bool(chosen)
-
-
-def _dicts(value: Any) -> Iterator[Any]:
-    """All dictionaries in a value, at any depth."""
-    if isinstance(value, dict):
-        yield value
-        for item in value.values():
-            yield from _dicts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _dicts(item)
 
 
 def _move_paths(cfg: Config, old: str, new: str) -> bool:

@@ -12,6 +12,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmum.checkpoints import weights_of
 from mmum.checkpoints.authors_files import KINDS
+from mmum.engine.reliability.schedule import follow_config
 from mmum.errors import InputError, preview
 
 
@@ -24,13 +25,15 @@ class CheckpointMatchHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Compare names, sizes and positions.
+        """Compare names, sizes and positions; of a run that is resumed also the schedule.
 
         Raises:
             InputError: If nothing matches, if a size differs, if a test lacks parameters, if there
                 is no decoder for a model that has one, or if it would get other positions than in
                 its training.
         """
+        if getattr(runner, '_resume', False):
+            follow_config(runner, checkpoint)
         wrapped = is_model_wrapper(runner.model) or isinstance(runner.model, BaseTTAModel)
         model = runner.model.module if wrapped else runner.model
         source = f'the checkpoint {runner._load_from}'

@@ -13,7 +13,7 @@ from mmengine.runner.checkpoint import get_external_models, get_torchvision_mode
 
 from mmum.checkpoints import read_checkpoint
 from mmum.checkpoints.authors_files import as_own
-from mmum.errors import InputError
+from mmum.errors import InputError, preview
 
 try:
     import fcntl
@@ -53,6 +53,28 @@ def _read_for_mmengine(filename: str, map_location: Any = None) -> dict[str, Any
             'the path of the file'
         )
     return as_own(read_checkpoint(filename))
+
+
+def check_unused(work_dir: str | Path) -> None:
+    """Refuse a work directory that holds the checkpoints of another run.
+
+    A training that starts anew would overwrite them one by one.
+
+    Args:
+        work_dir (str | Path): The work directory.
+
+    Raises:
+        InputError: If it holds checkpoints.
+    """
+    found = sorted(
+        path.name for kind in ('epoch', 'iter') for path in Path(work_dir).glob(f'{kind}_*.pth')
+    )
+    if found:
+        raise InputError(
+            f'{work_dir} holds the checkpoints of another run ({preview(found, 2)}), which a new '
+            'one would overwrite: pass --resume to continue it, give another --work-dir, or remove '
+            'them'
+        )
 
 
 def find_latest_checkpoint(work_dir: str | Path) -> str | None:

@@ -1,11 +1,11 @@
-from mmum.environment import has_operators
+from mmum.environment import can_detect
 
 from .knn import KNNClassifier
 from .mean_pool_norm import MeanPoolNorm
 
 __all__ = ['KNNClassifier', 'MeanPoolNorm']
 
-if has_operators():  # detectors need mmcv's compiled operators, pre-training does without
+if can_detect():  # pre-training does without
     from .global_attention_fpn import GlobalAttentionFPN
     from .mask_tta import MaskTTAModel
 

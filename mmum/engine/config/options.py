@@ -1,4 +1,4 @@
-"""Switches of tools/train.py and tools/test.py, and their effect on a config."""
+"""Switches of ``mmum train`` and ``mmum test``, and their effect on a config."""
 
 import copy
 import os
@@ -107,6 +107,63 @@ def set_amp(cfg: Config, dtype: str = 'auto') -> None:
         print_log(
             '--amp: this CPU has no bfloat16 arithmetic, training goes on in float32', 'current'
         )
+
+
+def set_epochs(cfg: Config, epochs: int) -> None:
+    """Train for another number of epochs: the whole schedule is stretched, warm-up included.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        epochs (int): Number of epochs.
+
+    Raises:
+        InputError: If the number is not positive, or if the config trains by iterations.
+    """
+    old = (cfg.get('train_cfg') or {}).get('max_epochs')
+    if old is None:
+        raise InputError(
+            f'--epochs {epochs} is for configs that train by epochs, and this one has no '
+            'train_cfg.max_epochs: set train_cfg.max_iters and param_scheduler'
+        )
+    if epochs < 1:
+        raise InputError(f'--epochs {epochs} should be at least 1')
+    share = epochs / old
+    cfg.train_cfg.max_epochs = epochs
+    schedules = cfg.get('param_scheduler') or []
+    for schedule in schedules if isinstance(schedules, (list, tuple)) else [schedules]:
+        if not schedule.get('by_epoch', True):
+            continue  # a warm-up in steps
+        to_iter = schedule.get('convert_to_iter_based', False)
+        for key in ('begin', 'end', 'T_max', 'milestones', 'total_iters'):
+            if key not in schedule:
+                continue
+            value = schedule[key]
+            schedule[key] = (
+                [_stretch(v, share, to_iter) for v in value]
+                if isinstance(value, (list, tuple))
+                else _stretch(value, share, to_iter)
+            )
+
+
+def _stretch(value: int, share: float, fractions: bool) -> int | float:
+    """Stretch a place in a schedule, to a part of an epoch where steps are counted."""
+    stretched = value * share
+    return round(stretched, 6) if fractions and stretched % 1 else round(stretched)
+
+
+def add_backend(cfg: Config, kind: str) -> None:
+    """Send scalars and pictures to one more visualisation backend; the local files stay.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        kind (str): For example 'TensorboardVisBackend' or 'WandbVisBackend'.
+    """
+    visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+    backends = list(visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
+    if kind not in {type_name(backend) for backend in backends}:
+        visualizer.vis_backends = [*backends, dict(type=kind)]
+    if cfg.get('default_scope') == 'mmdet':  # pictures of detections, while validating
+        cfg.merge_from_dict(dict(default_hooks=dict(visualization=dict(draw=True))))
 
 
 def set_compile(cfg: Config) -> None:

@@ -1,0 +1,159 @@
+"""Write the mini data set, pack a folder of images into tar files, or check a copy of COCO or
+ImageNet.
+
+    python tools/prepare_data.py mini --out data/mini
+    python tools/prepare_data.py shards FOLDER SHARDS
+    python tools/prepare_data.py coco data/coco
+    python tools/prepare_data.py imagenet data/imagenet
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import track
+
+from mmum.cli.command import argument_parser
+from mmum.datasets.checks.layout import inspect_coco_layout, inspect_imagenet_layout
+from mmum.datasets.listing import EXTENSIONS, list_files
+from mmum.datasets.mini import write_mini
+from mmum.datasets.shards import write_shards
+from mmum.errors import InputError
+from mmum.files import atomic_folder
+
+LAYOUTS = dict(
+    coco=('annotations/, train2017/, val2017/, stuffthingmaps/', inspect_coco_layout),
+    imagenet=('train/CLASS/, val/CLASS/', inspect_imagenet_layout),
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    mini = commands.add_parser('mini', help='write the mini data set: digits on photographs')
+    mini.add_argument('--out', required=True, help='folder to write to')
+    mini.add_argument(
+        '--unlabelled', type=int, default=4000, help='images for pre-training (default: 4000)'
+    )
+    mini.add_argument(
+        '--train', type=int, default=100, help='labelled training images (default: 100)'
+    )
+    mini.add_argument(
+        '--val', type=int, default=200, help='labelled validation images (default: 200)'
+    )
+    mini.add_argument(
+        '--size', type=int, default=128, help='side of the images in pixels (default: 128)'
+    )
+    mini.add_argument(
+        '--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)'
+    )
+    shards = commands.add_parser('shards', help='pack a folder of images into tar files')
+    shards.add_argument('root', help='the folder of images, of any depth')
+    shards.add_argument('out', help='folder to write to; pre-train with data_root=OUT')
+    shards.add_argument(
+        '--size', type=float, default=1000, help='size of a tar file in MB (default: 1000)'
+    )
+    for name, (layout, _) in LAYOUTS.items():
+        check = commands.add_parser(name, help=f'check a copy: {layout}')
+        check.add_argument('root', help=f'the folder with {layout}')
+        check.add_argument(
+            '--read', action='store_true', help='decode every image too, on all cores: takes long'
+        )
+    return parser.parse_args()
+
+
+def check_layout(args: argparse.Namespace) -> None:
+    """Print what is there and what is missing; exit with 1 where something is."""
+    root = Path(args.root)
+    if not root.is_dir():
+        raise InputError(f'the folder {root} does not exist: give the one that holds your copy')
+    _, inspect = LAYOUTS[args.command]
+    wrong, there, option = inspect(root, os.cpu_count() if args.read else 0)
+    for text in there:
+        print(text)
+    for text in wrong[:50]:
+        print(f'MISSING OR WRONG: {text}')
+    if wrong[50:]:
+        print(f'... and {len(wrong) - 50} more')
+    print(f'for configs: --cfg-options {option}')
+    if args.command == 'imagenet':
+        print(f'for pre-training: --cfg-options data_root={root}/train')
+    sys.exit(1 if wrong else 0)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Fill a new folder atomically.
+
+    Raises:
+        InputError: If there is something at the place already, or if it cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f'{out} exists and is not empty: give another --out, or remove it first')
+    try:
+        with atomic_folder(out) as partial:
+            yield partial
+    except OSError as error:
+        raise InputError(
+            f'{out} cannot be written ({error.strerror or error}): give a place with '
+            'room that you may write to'
+        ) from error
+
+
+def pack(args: argparse.Namespace) -> None:
+    """Pack a folder into shards."""
+    root, out = Path(args.root), Path(args.out)
+    if not root.is_dir():
+        raise InputError(f'the folder {root} does not exist: give one with images')
+    if args.size <= 0:
+        raise InputError(f'--size {args.size:g} should be positive')
+    names = list_files(root)
+    if not names:
+        raise InputError(f'the folder {root} holds no images ({", ".join(EXTENSIONS)})')
+    with new_folder(out) as partial:
+        number = write_shards(
+            names,
+            root,
+            partial,
+            round(args.size * 1e6),
+            lambda items: track(items, f'{len(items)} images'),
+        )
+    print(
+        f'{len(names)} images in {number} tar files; for pre-training: --cfg-options '
+        f'data_root={out}'
+    )
+
+
+def make_mini(args: argparse.Namespace) -> None:
+    """Write the mini data set."""
+    for name in ('unlabelled', 'train', 'val', 'size'):
+        if getattr(args, name) < 1:
+            raise InputError(f'--{name} {getattr(args, name)} should be at least 1')
+    if not 32 <= args.size <= 1024:
+        raise InputError(f'--size {args.size} should be 32 to 1024 pixels')
+    if args.seed < 0:
+        raise InputError(f'--seed {args.seed} should not be negative')
+    out, start = Path(args.out), time.time()
+    with new_folder(out) as partial:
+        counts = write_mini(
+            partial,
+            args.unlabelled,
+            args.train,
+            args.val,
+            args.size,
+            args.seed,
+            progress=lambda items, name: track(items, f'{name:>10}'),
+        )
+    written = ', '.join(f'{n} {split}' for split, n in counts.items())
+    print(f'{written} images in {out}, {time.time() - start:.0f} s')
+
+
+def main() -> None:
+    args = parse_args()
+    dict(mini=make_mini, shards=pack).get(args.command, check_layout)(args)
+
+
