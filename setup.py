@@ -35,13 +35,13 @@ class BuildWithResources(build_py):
     """
 
     def run(self):
-        super().run()
-        root = Path(self.get_finalized_command('install').install_lib or self.build_lib)
+        root = Path(self.build_lib)
         if self.editable_mode:
-            target = HERE / 'mmum' / '.mim'
+            root = Path(self.get_finalized_command('install').install_lib)
         else:
-            root = Path(self.build_lib)
-            target = root / 'mmum' / '.mim'
+            shutil.rmtree(root / 'mmum', ignore_errors=True)  # what an earlier build left
+        super().run()
+        target = (HERE if self.editable_mode else root) / 'mmum' / '.mim'
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in RESOURCES:

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import warnings
 from typing import Any
 
 from packaging.version import Version
@@ -58,7 +59,8 @@ def check_environment() -> None:
             raise ImportError(
                 f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}'
             )
-    with contextlib.redirect_stdout(io.StringIO()):  # the forks print that optional packages lack
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the forks say which optional packages are not there
         importlib.import_module('mmpretrain.datasets')
         if can_detect():
             importlib.import_module('mmdet.datasets')

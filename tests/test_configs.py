@@ -6,8 +6,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmum.engine.config.options import set_auto_scale_lr
 from mmum.engine.config import load_config
+from mmum.engine.config.options import set_auto_scale_lr
 from mmum.errors import InputError
 from tests.helpers import ROOT, SMALLER
 

@@ -11,6 +11,7 @@ fault_tolerant_hooks = dict(
     non_finite_grad=dict(type='NonFiniteGradHook'),
 )
 fault_tolerant_backends = [dict(type='FaultTolerantLocalVisBackend')]
+progress_log = dict(type='ProgressLogProcessor')  # images/s, and the share of waiting for data
 
 # The one line of every leaf: a checkpoint of pre-training (ours or the authors'), fine-tuned or
 # not. None: from scratch.

@@ -1,6 +1,7 @@
 # Swin-L fine-tuned on ImageNet-1K from UM-MAE, 100 epochs at 256 px.
 #
-#   bash tools/dist_train.sh configs/classification/um-swin-large_8xb128-coslr-100e_in1k.py 8 --amp \
+#   bash tools/dist_train.sh configs/classification/um-swin-large_8xb128-coslr-100e_in1k.py 8 \
+#       --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=FOLDER
 #
 # Hardware: 8 GPUs x 128 images. Top-1: 85.2 (the paper's, not run here).

@@ -1,8 +1,8 @@
 # Linear probe of Swin-L on ImageNet-1K after UM-MAE: a linear layer on frozen features, 90 epochs
 # at 256 px.
 #
-#   bash tools/dist_train.sh configs/classification/um-swin-large_8xb512-linear-coslr-90e_in1k.py 8 \
-#       --amp \
+#   bash tools/dist_train.sh configs/classification/um-swin-large_8xb512-linear-coslr-90e_in1k.py \
+#       8 --amp \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_l/epoch_800.pth data_root=FOLDER
 #
 # Hardware: 8 GPUs x 512 images x 4 accumulated steps. The paper does not report it; not run here.

@@ -29,3 +29,4 @@ model = dict(
 )
 default_hooks = _base_.fault_tolerant_hooks
 visualizer = dict(vis_backends=_base_.fault_tolerant_backends)
+log_processor = _base_.progress_log

@@ -65,4 +65,5 @@ param_scheduler = [
 default_hooks = _base_.fault_tolerant_hooks
 default_hooks.checkpoint.save_best = 'coco/bbox_mAP'
 visualizer = dict(vis_backends=_base_.fault_tolerant_backends)
+log_processor = _base_.progress_log
 sync_bn = 'torch'  # batch norms over all GPUs

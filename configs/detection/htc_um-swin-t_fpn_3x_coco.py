@@ -33,3 +33,4 @@ param_scheduler = [
 ]
 default_hooks = _base_.fault_tolerant_hooks
 visualizer = dict(vis_backends=_base_.fault_tolerant_backends)
+log_processor = _base_.progress_log

@@ -1,11 +1,13 @@
 """Pre-train from Python: ``mmum.pretrain('images/', 'out/')``."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 from mmum.checkpoints import BACKBONE_FILE
 from mmum.engine.config import load_config
 from mmum.engine.config.options import set_amp, set_auto_scale_lr, set_epochs
+from mmum.engine.config.shipped import list_configs
 from mmum.engine.reliability.resume import find_latest_checkpoint
 from mmum.engine.runner import build_runner
 from mmum.errors import InputError
@@ -62,6 +64,10 @@ def pretrain(
     """
     if not Path(data).is_dir():
         raise InputError(f'the image folder {data} does not exist: give a folder of images')
+    if model not in MODELS and model not in list_configs() and not model.endswith('.py'):
+        close = difflib.get_close_matches(model, [*MODELS, *list_configs()], n=1)
+        hint = f'did you mean {close[0]}? ' if close else ''
+        raise InputError(f"model='{model}' is unknown: {hint}choose one of {', '.join(MODELS)}")
     given: dict[str, Any] = dict(data_root=str(data))
     if init is not None:
         given['pretrained'] = str(init)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import Tensor
-
 from mmum.checkpoints.identify import Identified
 from mmum.checkpoints.swin_sizes import arch_of, depths_of
 from mmum.errors import InputError
@@ -29,7 +27,7 @@ IMAGENET = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 @dataclass
 class Settings:
-    """How a backbone is built, dense, and what images it was trained on.
+    """Config of a dense backbone, and the images that it was trained on.
 
     Attributes:
         backbone (dict): Config of the backbone: ``type`` and its arguments.

@@ -120,5 +120,3 @@ def main() -> None:
         name = os.path.basename(dataset.get_data_info(index)['img_path'])
         write_picture(out / f'{index:07d}_{Path(name).stem}.png', picture)
     print(f'{len(chosen)} pictures in {out}')
-
-

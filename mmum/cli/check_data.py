@@ -106,5 +106,3 @@ def main() -> None:
             ) from error
     print('problems found: see above' if bad else 'no problems found')
     sys.exit(int(bad))
-
-

@@ -12,9 +12,9 @@ import runpy
 import sys
 
 from mmum.cli.command import run_command
-from mmum.resources import resources
 from mmum.engine.config.shipped import list_configs, summary
 from mmum.errors import InputError
+from mmum.resources import resources
 
 COMMANDS = {
     'train': 'train what a config describes: a pre-training, a classifier or a detector',

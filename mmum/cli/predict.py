@@ -208,5 +208,3 @@ def main() -> None:
         f'{len(sizes)} images, {drawn} detections of score {args.score} and more: pictures and '
         f'results.json in {out}'
     )
-
-

@@ -72,7 +72,7 @@ def check_layout(args: argparse.Namespace) -> None:
     if not root.is_dir():
         raise InputError(f'the folder {root} does not exist: give the one that holds your copy')
     _, inspect = LAYOUTS[args.command]
-    wrong, there, option = inspect(root, os.cpu_count() if args.read else 0)
+    wrong, there, option = inspect(root, (os.cpu_count() or 1) if args.read else 0)
     for text in there:
         print(text)
     for text in wrong[:50]:
@@ -155,5 +155,3 @@ def make_mini(args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     dict(mini=make_mini, shards=pack).get(args.command, check_layout)(args)
-
-

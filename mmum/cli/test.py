@@ -10,9 +10,9 @@ import argparse
 import os
 from typing import Any
 
-from mmum.engine.config import options
 from mmum.cli.command import add_config_options, add_launcher, argument_parser
 from mmum.engine import load_config
+from mmum.engine.config import options
 from mmum.engine.runner import build_runner
 from mmum.errors import InputError
 
@@ -70,5 +70,3 @@ def main() -> None:
     if args.out:
         add_dump(runner, args.out)
     runner.test()
-
-

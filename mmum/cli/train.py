@@ -8,9 +8,9 @@ For example:
 import argparse
 import os
 
-from mmum.engine.config import options
 from mmum.cli.command import add_config_options, add_launcher, argument_parser
 from mmum.engine import load_config
+from mmum.engine.config import options
 from mmum.engine.runner import build_runner
 
 BACKENDS = dict(tensorboard='TensorboardVisBackend', wandb='WandbVisBackend')
@@ -99,5 +99,3 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume, cfg.load_from = True, None if args.resume == 'auto' else args.resume
     build_runner(cfg).train()
-
-

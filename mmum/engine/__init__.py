@@ -1,4 +1,5 @@
 from .config import load_config, prepare
+from .console import ProgressLogProcessor
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .reconstruction_hook import ReconstructionHook
@@ -35,6 +36,7 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'NonFiniteGradHook',
     'PreemptionHook',
+    'ProgressLogProcessor',
     'ReconstructionHook',
     'ResumableEpochTrainLoop',
     'ResumableFSDPStrategy',

@@ -31,7 +31,13 @@ def preflight(cfg: Config, splits: Sequence[str]) -> None:
     """
     if not is_main_process():
         return
-    for checkpoint in _checkpoints(cfg):
+    loaded, started = _checkpoints(cfg)
+    if 'train' in splits and loaded and started and not cfg.get('resume'):
+        raise InputError(
+            f'pretrained={started} would not be used, because load_from={loaded} replaces all '
+            'weights: leave one of them out'
+        )
+    for checkpoint in (loaded, started):
         if checkpoint and '://' not in checkpoint:
             weights_of(read_checkpoint(checkpoint), checkpoint)
     for split in splits:
@@ -47,14 +53,12 @@ def preflight(cfg: Config, splits: Sequence[str]) -> None:
             _check_labelled(dataset, num_classes, evaluator)
 
 
-def _checkpoints(cfg: Config) -> list[str | None]:
-    """The checkpoints that a config names."""
+def _checkpoints(cfg: Config) -> tuple[str | None, str | None]:
+    """The checkpoints that a config names: of the whole model, and to start its backbone from."""
     backbone = cfg.model.get('backbone') or cfg.model.get('module', {}).get('backbone') or {}
     init_cfg = backbone.get('init_cfg') or {}
-    checkpoints = [cfg.get('load_from')]
-    if type_name(init_cfg) == 'BackboneCheckpoint':
-        checkpoints.append(init_cfg.get('checkpoint'))
-    return checkpoints
+    started = init_cfg.get('checkpoint') if type_name(init_cfg) == 'BackboneCheckpoint' else None
+    return cfg.get('load_from'), started
 
 
 def _check_labelled(dataset: Any, num_classes: int, evaluator: dict[str, Any]) -> None:

@@ -4,10 +4,14 @@
 mmseg's own ``tools/train.py``, and ``RUNNERS.build(cfg)``, build the runner that a config names.
 """
 
+import os.path as osp
+import re
+import time
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
@@ -25,6 +29,16 @@ from mmum.engine.reliability.resume import (
 from mmum.engine.reliability.schedule import drop_short_warmups
 from mmum.errors import InputError
 from mmum.files import check_writable
+
+
+def await_new_name(cfg: Config) -> None:
+    """Wait while another run of this process has the name that a new one would get.
+
+    mmengine names runs by the second, and gives the second of a name the log file of the first.
+    """
+    name = cfg.get('experiment_name') or osp.splitext(osp.basename(cfg.get('filename') or ''))[0]
+    while MMLogger.check_instance_created(f'{name}_{time.strftime("%Y%m%d_%H%M%S")}'):
+        time.sleep(0.05)
 
 
 class FaultTolerance:
@@ -53,6 +67,7 @@ class FaultTolerance:
         """
         register_safe_loader()
         prepare(cfg)
+        await_new_name(cfg)
         if is_main_process():
             check_writable(cfg.work_dir, f'the work directory {cfg.work_dir}')
         try:
@@ -63,6 +78,14 @@ class FaultTolerance:
             reason = str(error).splitlines()[-1]
             raise InputError(
                 f'the config sets what is not there: {reason}; look for a misspelt key'
+            ) from error
+        except KeyError as error:
+            unknown = re.search(r'(\w+) is not in the (?:\w+::)?(\w+) registry', str(error))
+            if unknown is None:
+                raise
+            raise InputError(
+                f"the config names a {unknown[2]} '{unknown[1]}', which is not registered: look "
+                'for a misspelt type, or import its module by custom_imports'
             ) from error
 
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 
 from mmum.checkpoints import read_checkpoint, weights_of
-from mmum.engine.config.options import set_amp, set_global_batch
 from mmum.engine.config import load_config
+from mmum.engine.config.options import set_amp, set_global_batch
 from mmum.engine.scale.strategies import fit_deepspeed
 from mmum.errors import InputError
 from tests.helpers import ROOT, call_tool, free_port, run_tool

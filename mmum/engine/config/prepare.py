@@ -54,7 +54,9 @@ def check_operators(cfg: Config) -> None:
     if cfg.get('default_scope') != 'mmdet':
         return
     if importlib.util.find_spec('mmdet') is None:
-        raise InputError("detectors need mmdet, which is not installed: pip install 'mmum[detection]'")
+        raise InputError(
+            "detectors need mmdet, which is not installed: pip install 'mmum[detection]'"
+        )
     if not has_operators():
         raise InputError(
             f'detectors need the compiled operators of mmcv, and this mmcv has none: '

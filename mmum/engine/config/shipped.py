@@ -4,8 +4,8 @@ import difflib
 import os.path as osp
 from pathlib import Path
 
-from mmum.resources import resources
 from mmum.errors import InputError
+from mmum.resources import resources
 
 
 def list_configs() -> dict[str, Path]:

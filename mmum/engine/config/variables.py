@@ -11,7 +11,7 @@ everything that the old one had reached, or say that it reaches nothing:
 
 import difflib
 import os.path as osp
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict

@@ -1,6 +1,7 @@
 """Follow the schedule of the config, also after a resume and where an epoch has few steps."""
 
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,10 +65,12 @@ def follow_config(runner: Any, checkpoint: dict[str, Any]) -> None:
         'current',
         logging.WARNING,
     )
-    for step in range(done):
-        for scheduler in schedulers:
-            if not scheduler.by_epoch or (step + 1) % epoch_length == 0:
-                scheduler.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch misses the steps of the optimiser
+        for step in range(done):
+            for scheduler in schedulers:
+                if not scheduler.by_epoch or (step + 1) % epoch_length == 0:
+                    scheduler.step()
     checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
     saved = (checkpoint.get('optimizer') or {}).get('param_groups') or []
     for group, own in zip(saved, runner.optim_wrapper.param_groups):

@@ -1,12 +1,20 @@
 """One table of replacements: none for our configs, all of it for foreign ones."""
 
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop
 
 from mmum.engine.config import replacements
-from mmum.engine.config.replacements import HOOKS, REPLACEMENTS, replace_types, type_name
+from mmum.engine.config.replacements import (
+    HOOKS,
+    PIPELINES,
+    REPLACEMENTS,
+    _transforms,
+    replace_types,
+    type_name,
+)
 from mmum.errors import InputError
 from tests.helpers import ROOT
 
@@ -22,10 +30,15 @@ def said(monkeypatch):
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_our_configs_name_what_runs(path, said):
+    """But for the stock loader of test pipelines, which inferencers look for."""
     cfg = Config.fromfile(path)
     before = cfg.pretty_text
     replace_types(cfg)
-    assert cfg.pretty_text == before and not said
+    assert set(said) <= {'LoadImageFromFile is replaced by LoadImageStrict'}
+    stock = [t for key in PIPELINES for t in _transforms(cfg.get(key))]
+    assert not [t for t in stock if type_name(t) == 'LoadImageFromFile']
+    if not said:
+        assert cfg.pretty_text == before
 
 
 def foreign(**options):
@@ -74,9 +87,28 @@ def test_own_hooks_and_none():
 
 def test_every_replacement_exists():
     import mmum.engine
+    from mmum.datasets import transforms
 
     for name in [*REPLACEMENTS.values(), *HOOKS.values()]:
-        assert hasattr(mmum.engine, name), name
+        assert hasattr(mmum.engine, name) or hasattr(transforms, name), name
+
+
+def test_stock_loaders_however_they_are_wrapped(said):
+    """In wrapped data sets, in k-NN's loaders, and by their class; the decoder stays as it was."""
+    load = dict(type='LoadImageFromFile', imdecode_backend='cv2')
+    inner = dict(type='CocoDataset', pipeline=[dict(load), dict(type='PackDetInputs')])
+    wrapped = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[inner]))
+    cfg = foreign(
+        train_dataloader=dict(dataset=wrapped),
+        custom_hooks=[dict(type='KNNHook', dataloader=dict(dataset=dict(pipeline=[dict(load)])))],
+    )
+    cfg.val_dataloader = dict(dataset=dict(pipeline=[dict(type=LoadImageFromFile)]))
+    replace_types(cfg)
+    strict = dict(type='LoadImageStrict', imdecode_backend='cv2')
+    assert cfg.train_dataloader.dataset.dataset.datasets[0].pipeline[0] == strict
+    assert cfg.custom_hooks[0].dataloader.dataset.pipeline[0] == strict
+    assert cfg.val_dataloader.dataset.pipeline[0] == dict(type='LoadImageStrict')
+    assert len([line for line in said if line.startswith('LoadImage')]) == 1
 
 
 @pytest.mark.parametrize('backends', ["[dict(type='LocalVisBackend')]", ['LocalVisBackend']])

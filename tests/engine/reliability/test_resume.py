@@ -148,7 +148,7 @@ def test_a_refused_run_leaves_no_lock(tmp_path, monkeypatch):
         raise InputError('no such folder')
 
     class Refused(runner.FaultTolerance):
-        work_dir, cfg = str(tmp_path), None
+        work_dir, cfg, _resume = str(tmp_path), None, False
 
     monkeypatch.setattr(runner, 'preflight', refuse)
     with pytest.raises(InputError, match='no such folder') as kept:
