@@ -1,9 +1,7 @@
-"""The package: a wheel that imports without the repository, files and imports in order."""
+"""The package: files and imports in order."""
 
 import ast
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -27,31 +25,6 @@ LAYERS = [
     'cli',
     '__main__',
 ]
-
-
-@pytest.mark.slow
-def test_the_wheel_imports_without_the_repository(tmp_path):
-    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q']
-    build = ['wheel', '--no-deps', '--no-build-isolation', '-w', tmp_path, ROOT]
-    subprocess.run([*pip, *map(str, build)], check=True, cwd=tmp_path)
-    (wheel,) = tmp_path.glob('mmum-*.whl')
-    install = ['install', '--no-deps', '--target', tmp_path / 'site', wheel]
-    subprocess.run([*pip, *map(str, install)], check=True, cwd=tmp_path)
-    modules = [
-        '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
-        for path in FILES
-    ]
-    code = f"""
-import importlib, sys
-sys.path.insert(0, {str(tmp_path / 'site')!r})
-for name in {modules!r}:
-    module = importlib.import_module(name)
-    assert module.__file__.startswith({str(tmp_path)!r}), module.__file__
-"""
-    result = subprocess.run(
-        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))

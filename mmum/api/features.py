@@ -65,7 +65,7 @@ def load_with_settings(
     weights = weights_of(content, path)
     identified = identify(weights, path)
     check_known(identified, path)
-    found = settings_of(content, identified, path)
+    found = settings_of(content, identified, path, settings.get('arch'))
     given = dict(out_indices=out_indices, window_size=window_size)
     cfg = {**found.backbone, **{k: v for k, v in given.items() if v is not None}, **settings}
     with DefaultScope.overwrite_default_scope('mmpretrain'):

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mmum.checkpoints import BACKBONE_FILE
-from mmum.engine.config import load_config
+from mmum.engine.config import load_config, unwrap_dataset_cfg
 from mmum.engine.config.options import set_amp, set_auto_scale_lr, set_epochs
+from mmum.engine.config.replacements import type_name
 from mmum.engine.config.shipped import list_configs
 from mmum.engine.reliability.resume import find_latest_checkpoint
 from mmum.engine.runner import build_runner
@@ -73,12 +74,14 @@ def pretrain(
         given['pretrained'] = str(init)
     if batch_size is not None:
         given['train_dataloader.batch_size'] = batch_size
-    cfg = load_config(MODELS.get(model, model), {**given, **flatten(options)})
-    if cfg.model.get('neck') is None or not cfg.get('train_dataloader'):
+    config = MODELS.get(model, model)
+    loader = load_config(config).get('train_dataloader')
+    if not loader or type_name(unwrap_dataset_cfg(loader.dataset)) != 'UnlabelledImages':
         raise InputError(
             f'{model} is no pre-training: choose one of {", ".join(MODELS)}, or a config of '
             'configs/selfsup/'
         )
+    cfg = load_config(config, {**given, **flatten(options)})
     cfg.work_dir = str(out)
     if epochs is not None:
         set_epochs(cfg, epochs)

@@ -48,7 +48,9 @@ class Settings:
         return json.dumps(asdict(self))
 
 
-def settings_of(content: Mapping[str, Any], identified: Identified, path: str) -> Settings:
+def settings_of(
+    content: Mapping[str, Any], identified: Identified, path: str, arch: Any = None
+) -> Settings:
     """Read the settings of the backbone in a checkpoint.
 
     They are in the header of a ``backbone.safetensors``, in the config that mmengine saves with a
@@ -58,6 +60,7 @@ def settings_of(content: Mapping[str, Any], identified: Identified, path: str) -
         content (Mapping): Content of the checkpoint.
         identified (Identified): Its weights in our names.
         path (str): The checkpoint, named in errors.
+        arch (Any): The arch of the backbone, where the user knows it. Defaults to None.
 
     Returns:
         Settings: The settings.
@@ -71,7 +74,7 @@ def settings_of(content: Mapping[str, Any], identified: Identified, path: str) -
     cfg = parse_config(str(meta.get('cfg') or meta.get('config') or ''))
     if (cfg.get('model') or {}).get('backbone', {}).get('type', '').startswith('UM'):
         return settings_of_config(cfg)
-    return Settings(_from_weights(identified, path))
+    return Settings(_from_weights(identified, path, arch))
 
 
 def settings_of_config(cfg: Mapping[str, Any]) -> Settings:
@@ -135,7 +138,7 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
-def _from_weights(identified: Identified, path: str) -> dict[str, Any]:
+def _from_weights(identified: Identified, path: str, arch: Any) -> dict[str, Any]:
     """Config of a dense backbone by the sizes of its weights."""
     weights, kind = identified.backbone, identified.kind
     if kind == 'stock Swin':
@@ -149,16 +152,18 @@ def _from_weights(identified: Identified, path: str) -> dict[str, Any]:
             for i in range(len(depths_of(weights)))
         ]
         hidden = weights['stages.0.blocks.0.attn.pos_mlp.0.weight'].shape[0]
-        arch = dict(embed_dims=patch.shape[0], depths=depths_of(weights), num_heads=heads)
-        return dict(cfg, arch=arch, pos_mlp_dims=hidden, window_size=16)
+        sizes = dict(embed_dims=patch.shape[0], depths=depths_of(weights), num_heads=heads)
+        return dict(cfg, arch=sizes, pos_mlp_dims=hidden, window_size=16)
     # The number of heads leaves no trace in these weights.
     zoo: Mapping[str, Any] = UMPVT.arch_zoo if kind == 'UMPVT' else UMViT.arch_zoo
-    learnt = dict(learn_positions=True) if 'pos_embed' in weights else {}
-    for name, arch in zoo.items():
-        dims = arch['embed_dims']
+    cfg.update(dict(learn_positions=True) if 'pos_embed' in weights else {})
+    cfg.update(dict(sr_ratios=(8, 4, 2, 1)) if kind == 'UMPVT' else {})
+    if arch is not None:
+        return dict(cfg, arch=arch)
+    for name, named in zoo.items():
+        dims = named['embed_dims']
         if patch.shape[0] == (dims[0] if isinstance(dims, tuple) else dims):
-            sizes = dict(sr_ratios=(8, 4, 2, 1)) if kind == 'UMPVT' else {}
-            return dict(cfg, arch=name, **sizes, **learnt)
+            return dict(cfg, arch=name)
     raise InputError(
         f'{path} holds a {kind} of a size without a name, and its number of heads is not in the '
         f'weights: pass arch=dict(...) with {", ".join(next(iter(zoo.values())))}'

@@ -73,7 +73,8 @@ class CommandParser(argparse.ArgumentParser):
             bare = KEY_VALUE.match(word) and not wants_value and not os.path.exists(word)
             (options if listed or bare else others).append(word)
             wants_value = False
-        return [*others, CFG_OPTIONS, *options] if options else others
+        end = others.index('--') if '--' in others else len(others)  # positional ones follow
+        return [*others[:end], *([CFG_OPTIONS, *options] if options else []), *others[end:]]
 
 
 def argument_parser(doc: str | None) -> argparse.ArgumentParser:

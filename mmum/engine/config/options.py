@@ -158,7 +158,9 @@ def add_backend(cfg: Config, kind: str) -> None:
         cfg (Config): The config, changed in place.
         kind (str): For example 'TensorboardVisBackend' or 'WandbVisBackend'.
     """
-    visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+    if 'visualizer' not in cfg:
+        cfg.visualizer = ConfigDict(type='Visualizer')
+    visualizer = cfg.visualizer
     backends = list(visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
     if kind not in {type_name(backend) for backend in backends}:
         visualizer.vis_backends = [*backends, dict(type=kind)]

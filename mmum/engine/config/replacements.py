@@ -61,7 +61,7 @@ def replace_types(cfg: Config) -> None:
             if name not in logged:
                 _log(name)
             logged.add(name)
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = _ensure(cfg, 'default_hooks', {})
     own = {type_name(hook) for hook in cfg.get('custom_hooks') or []}
     for key, name in HOOKS.items():
         if name in own:  # the custom hook, with settings of its own, takes the place
@@ -72,6 +72,13 @@ def replace_types(cfg: Config) -> None:
         elif name not in {type_name(hook) for hook in hooks.values()}:
             hooks[key] = dict(type=name)
             print_log(f'default_hooks.{key}: {name} is added', 'current')
+
+
+def _ensure(cfg: Config, key: str, value: dict[str, Any]) -> Any:
+    """The entry of a key, set first if it is not there (``setdefault`` would return a copy)."""
+    if key not in cfg:
+        cfg[key] = value
+    return cfg[key]
 
 
 def _log(name: str) -> str:
@@ -112,10 +119,10 @@ def _places(cfg: Config) -> Iterator[Any]:
             loop['type'] = 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop'
         yield loop
     yield cfg.get('strategy')
-    yield cfg.setdefault('log_processor', dict(type='LogProcessor'))
+    yield _ensure(cfg, 'log_processor', dict(type='LogProcessor'))
     for key in PIPELINES:
         yield from _transforms(cfg.get(key))
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = _ensure(cfg, 'default_hooks', {})
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default
     yield from hooks.values()
     yield from cfg.get('custom_hooks') or []

@@ -62,10 +62,10 @@ def test_a_foreign_config(said):
     assert cfg.visualizer.vis_backends[0].type == 'FaultTolerantLocalVisBackend'
     assert cfg.strategy.type == 'ResumableFSDPStrategy'
     assert {type_name(hook) for hook in cfg.default_hooks.values()} == set(HOOKS.values())
-    assert 'CheckpointHook is replaced by AtomicCheckpointHook' in said and len(said) == 8
+    assert 'CheckpointHook is replaced by AtomicCheckpointHook' in said and len(said) == 9
     before = cfg.pretty_text
     replace_types(cfg)  # again: nothing
-    assert cfg.pretty_text == before and len(said) == 8
+    assert cfg.pretty_text == before and len(said) == 9
 
 
 def test_classes_in_place_of_names():
@@ -76,6 +76,14 @@ def test_classes_in_place_of_names():
     replace_types(cfg)
     assert cfg.train_cfg.type == 'ResumableEpochTrainLoop'
     assert cfg.default_hooks.checkpoint == dict(type='AtomicCheckpointHook', interval=2)
+
+
+def test_a_config_without_hooks():
+    """mmengine's default interval is kept: without one there would be no checkpoint at all."""
+    cfg = Config(dict(model=dict(), train_cfg=dict(by_epoch=True, max_epochs=1)))
+    replace_types(cfg)
+    assert cfg.default_hooks.checkpoint == dict(type='AtomicCheckpointHook', interval=1)
+    assert cfg.log_processor.type == 'ProgressLogProcessor'
 
 
 def test_own_hooks_and_none():
