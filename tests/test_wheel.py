@@ -94,7 +94,7 @@ def test_the_command(environment, tmp_path):
 
 
 def test_configs_elsewhere_under_the_launchers_of_others(environment, mini, tmp_path):
-    """``_base_ = 'mmum::...'``: mmpretrain's launcher pre-trains, mmdet's starts from the result."""
+    """mmpretrain's launcher pre-trains by an ``mmum::`` base, mmdet's starts from the result."""
     (tmp_path / 'pretrain.py').write_text("_base_ = ['mmum::selfsup/um_mae_swin_nano_mini.py']\n")
     (tmp_path / 'detect.py').write_text(
         "_base_ = 'mmum::detection/mask-rcnn_um-swin-nano_fpn_mini.py'\n"

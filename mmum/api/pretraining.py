@@ -35,7 +35,7 @@ def pretrain(
     resume: bool = True,
     amp: bool = True,
     **options: Any,
-) -> Path:
+) -> str:
     """Pre-train a backbone on a folder of unlabelled images by UM-MAE (arXiv 2205.10063).
 
     The same as ``mmum train`` with the config of the model: checkpoints, pictures of
@@ -58,7 +58,7 @@ def pretrain(
             ``optim_wrapper=dict(optimizer=dict(lr=1e-3))``.
 
     Returns:
-        Path: ``out/backbone.safetensors``, for :func:`mmum.load_backbone` or ``pretrained=``.
+        str: ``out/backbone.safetensors``, for :func:`mmum.load_backbone` or ``pretrained=``.
 
     Raises:
         InputError: If the data, the model, a file or an option cannot be.
@@ -91,7 +91,7 @@ def pretrain(
         set_auto_scale_lr(cfg)
     cfg.resume = resume and find_latest_checkpoint(out) is not None
     build_runner(cfg).train()
-    return Path(out, BACKBONE_FILE)
+    return str(Path(out, BACKBONE_FILE))
 
 
 def flatten(options: dict[str, Any], prefix: str = '') -> dict[str, Any]:

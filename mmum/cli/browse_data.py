@@ -3,8 +3,7 @@
 Images of a detector come with boxes and masks, those of a pre-training with the mask map (secondary
 units hatched, removed ones white).
 
-    python tools/browse_data.py configs/detection/htcpp_um-swin-l_fpn_6x_coco.py --number 20 \\
-        --cfg-options data_root=data/coco/
+    mmum browse-data htcpp_um-swin-l_fpn_6x_coco --number 20 data_root=data/coco/
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Check data before training: every image of a folder, or COCO annotations and their images.
 
-    python tools/check_data.py FOLDER
-    python tools/check_data.py annotations/instances_train2017.json --images train2017
+    mmum check-data FOLDER
+    mmum check-data annotations/instances_train2017.json --images train2017
 
 Exit code 0: no problems found; 1: problems, listed in the report.
 """

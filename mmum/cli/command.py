@@ -17,6 +17,7 @@ from mmum.errors import input_error_sentence
 PATHS = ('_root', '_dir', '_prefix', 'ann_file', 'checkpoint', 'pretrained', 'load_from')
 
 CFG_OPTIONS = '--cfg-options'
+PROGRAM = 'MMUM_PROGRAM'  # environment variable: the command that a usage line shows
 KEY_VALUE = re.compile(r'[A-Za-z_]\w*(\.\w+)*=')
 
 
@@ -79,7 +80,12 @@ class CommandParser(argparse.ArgumentParser):
 
 def argument_parser(doc: str | None) -> argparse.ArgumentParser:
     """Make an argument parser whose help shows the docstring of a command as it is written."""
-    return CommandParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return CommandParser(
+        # runpy, which runs the tools, puts the path of a file in place of the command
+        prog=os.environ.pop(PROGRAM, None),
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """Convert the backbone of a checkpoint to the names of another code base, and to another window.
 
-    python tools/convert.py swin_tiny_patch4_window7_224.pth swin_t.pth --to mmum --window-size 16
-    python tools/convert.py work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth \\
+    mmum convert swin_tiny_patch4_window7_224.pth swin_t.pth --to mmum --window-size 16
+    mmum convert work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth \\
         --to mmdet --window-size 7 --check
 
 Reads and writes .pth and .safetensors. Prints what was loaded, renamed, resized, dropped and what

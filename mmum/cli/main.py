@@ -8,10 +8,11 @@ more. On several GPUs: torchrun --nproc_per_node 8 -m mmum train CONFIG --launch
 """
 
 import importlib
+import os
 import runpy
 import sys
 
-from mmum.cli.command import run_command
+from mmum.cli.command import PROGRAM, run_command
 from mmum.engine.config.shipped import list_configs, summary
 from mmum.errors import InputError
 from mmum.resources import resources
@@ -73,7 +74,8 @@ def main() -> None:
         importlib.import_module(f'mmum.cli.{command.replace("-", "_")}').main()
     elif command in TOOLS:
         tools = resources() / 'tools'
-        sys.argv = [f'mmum {command}', *rest]
+        sys.argv[1:] = rest
+        os.environ[PROGRAM] = f'mmum {command}'
         sys.path.insert(0, str(tools))
         runpy.run_path(str(tools / f'{command}.py'), run_name='__main__')
     else:

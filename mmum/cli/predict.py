@@ -3,8 +3,7 @@
 Writes pictures, results.json as COCO has them, and images.json with the images and categories that
 its ids mean.
 
-    python tools/predict.py FOLDER configs/detection/mask-rcnn_um-swin-t_fpn_1x_coco.py \\
-        CHECKPOINT --out PICTURES
+    mmum predict FOLDER mask-rcnn_um-swin-t_fpn_1x_coco CHECKPOINT --out PICTURES
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Write the mini data set, pack a folder of images into tar files, or check a copy of COCO or
 ImageNet.
 
-    python tools/prepare_data.py mini --out data/mini
-    python tools/prepare_data.py shards FOLDER SHARDS
-    python tools/prepare_data.py coco data/coco
-    python tools/prepare_data.py imagenet data/imagenet
+    mmum prepare-data mini --out data/mini
+    mmum prepare-data shards FOLDER SHARDS
+    mmum prepare-data coco data/coco
+    mmum prepare-data imagenet data/imagenet
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Prints box and mask AP of a detector (mmdet's CocoMetric on pycocotools), the accuracy of a
 classifier, or the reconstruction loss of a pre-training.
 
-    python tools/test.py configs/detection/mask-rcnn_um-swin-t_fpn_1x_coco.py CHECKPOINT
+    mmum test mask-rcnn_um-swin-t_fpn_1x_coco CHECKPOINT data_root=COCO/
 """
 
 import argparse

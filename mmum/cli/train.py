@@ -2,7 +2,7 @@
 
 For example:
 
-    python tools/train.py configs/selfsup/um_mae_swin_t.py --amp --cfg-options data_root=FOLDER
+    mmum train um_mae_swin_t --amp data_root=FOLDER
 """
 
 import argparse

@@ -15,6 +15,8 @@ SPEAKERS = ('mmum.', 'mmengine.hooks.logger_hook', 'mmengine.hooks.checkpoint_ho
 
 # What mmengine says in every run, and nobody can do anything about.
 NOISE = ('Exp name: ', '"FileClient" will be', '"HardDiskBackend" is', 'Failed to search registry')
+# What mmengine says and a user wants to know.
+NEWS = ('resumed epoch', 'LR is set based on')
 # Scalars that a line of progress shows in a form of its own.
 SHOWN = ('loss', 'time', 'data_time', 'images_per_s', 'data_share')
 
@@ -26,7 +28,9 @@ class ConsoleFilter(logging.Filter):
         """Whether a message goes to the console."""
         if str(record.msg).startswith(NOISE):
             return False
-        return record.levelno >= logging.WARNING or self._speaker().startswith(SPEAKERS)
+        if record.levelno >= logging.WARNING or str(record.msg).startswith(NEWS):
+            return True
+        return self._speaker().startswith(SPEAKERS)
 
     @staticmethod
     def _speaker() -> str:

@@ -43,7 +43,7 @@ def finish(runner: Any) -> None:
             print_log(f'{BACKBONE_FILE} was not written: {error}', 'current', logging.WARNING)
     if (work_dir / 'reconstruction').is_dir():
         places['pictures'] = str(work_dir / 'reconstruction')
-    places['curves'] = osp.join(runner._log_dir, 'vis_data', 'scalars.json')
+    places['curves'] = str(work_dir / runner.timestamp / 'vis_data' / 'scalars.json')
     places['next'] = next_command(runner.cfg, places)
     lines = [f'  {name:<11}{place}' for name, place in places.items() if place]
     print_log('\n'.join(['training is complete', *lines]), 'current')

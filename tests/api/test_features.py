@@ -56,8 +56,8 @@ def test_arguments_replace_those_of_the_file(checkpoint):
     backbone = mmum.load_backbone(path, out_indices=(0, -1), window_size=16, drop_path_rate=0.5)
     assert [y.shape[1] for y in backbone(torch.rand(1, 3, 64, 64))] == [16, 128]
     assert backbone.window_size == 16
-    with pytest.raises(InputError, match=f"UMSwin, the backbone of {path}, does not take 'windo'"):
-        mmum.load_backbone(path, windo=7)
+    with pytest.raises(InputError, match=f"UMSwin, the backbone of {path}, does not take 'window'"):
+        mmum.load_backbone(path, window=7)
 
 
 def test_the_backbone_alone_in_a_file(checkpoint, tmp_path):
@@ -102,10 +102,8 @@ def test_bare_weights(kind, tmp_path):
         arch = dict(arch=SMALL_PVT if kind == 'UMPVT' else SMALLER['UMViT']['arch'])
     backbone = mmum.load_backbone(path, **arch)
     assert type(backbone).__name__ == kind.replace('SwinTransformer', 'UMStockSwin')
-    own = {
-        name: value for name, value in backbone.state_dict().items() if name in model.state_dict()
-    }
-    assert same(own, model.state_dict())
+    own, expected = backbone.state_dict(), model.state_dict()
+    assert same({name: own[name] for name in expected}, expected)
 
 
 def test_the_sizes_with_a_name(tmp_path):

@@ -6,9 +6,9 @@ import re
 import pytest
 from mmengine.config import ConfigDict
 
+from mmum.engine.config.load import load_config
 from mmum.engine.config.options import add_backend, set_epochs
 from mmum.engine.config.shipped import find_config
-from mmum.engine.config.variables import load_config
 from mmum.errors import InputError
 from mmum.visualization import write_picture  # noqa: F401
 from tests.helpers import SMALL_PRETRAINING, run_tool

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmum.engine.config.load import carry_from_file
 from mmum.engine.config.replacements import replace_types, type_name
-from mmum.engine.config.variables import carry_from_file
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
 from mmum.environment import INSTALL_OPERATORS, has_operators
 from mmum.errors import InputError
