@@ -7,6 +7,8 @@ mmseg's own ``tools/train.py``, and ``RUNNERS.build(cfg)``, build the runner tha
 import os.path as osp
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import Config
@@ -36,9 +38,24 @@ def await_new_name(cfg: Config) -> None:
 
     mmengine names runs by the second, and gives the second of a name the log file of the first.
     """
-    name = cfg.get('experiment_name') or osp.splitext(osp.basename(cfg.get('filename') or ''))[0]
+    name = cfg.get('experiment_name') or osp.splitext(osp.basename(cfg.filename or ''))[0]
     while MMLogger.check_instance_created(f'{name}_{time.strftime("%Y%m%d_%H%M%S")}'):
         time.sleep(0.05)
+
+
+@contextmanager
+def name_unknown_types() -> Iterator[None]:
+    """Turn the KeyError of mmengine's registries into an InputError."""
+    try:
+        yield
+    except KeyError as error:
+        unknown = re.search(r'(\w+) is not in the (?:\w+::)?(\w+) registry', str(error))
+        if unknown is None:
+            raise
+        raise InputError(
+            f"the config names a {unknown[2]} '{unknown[1]}', which is not registered: look "
+            'for a misspelt type, or import its module by custom_imports'
+        ) from error
 
 
 class FaultTolerance:
@@ -71,21 +88,14 @@ class FaultTolerance:
         if is_main_process():
             check_writable(cfg.work_dir, f'the work directory {cfg.work_dir}')
         try:
-            return super().from_cfg(cfg)
+            with name_unknown_types():
+                return super().from_cfg(cfg)
         except TypeError as error:
             if 'unexpected keyword argument' not in str(error):
                 raise
             reason = str(error).splitlines()[-1]
             raise InputError(
                 f'the config sets what is not there: {reason}; look for a misspelt key'
-            ) from error
-        except KeyError as error:
-            unknown = re.search(r'(\w+) is not in the (?:\w+::)?(\w+) registry', str(error))
-            if unknown is None:
-                raise
-            raise InputError(
-                f"the config names a {unknown[2]} '{unknown[1]}', which is not registered: look "
-                'for a misspelt type, or import its module by custom_imports'
             ) from error
 
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,7 +117,8 @@ class FaultTolerance:
             if is_main_process() and not self._resume:
                 check_unused(self.work_dir)
             preflight(self.cfg, ('train', 'val'))
-            model = super().train()
+            with name_unknown_types():
+                model = super().train()
             if is_main_process():
                 finish(self)
             return model
@@ -119,7 +130,8 @@ class FaultTolerance:
         """Check the files that the config names, and test."""
         self.testing = True
         preflight(self.cfg, ('test',))
-        return super().test()
+        with name_unknown_types():
+            return super().test()
 
     def load_or_resume(self) -> None:
         """Load or resume a checkpoint; of several, the latest that is undamaged."""

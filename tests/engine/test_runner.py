@@ -1,0 +1,60 @@
+"""Runners: what cannot be is refused in one sentence, before anything is spent."""
+
+import importlib.util
+import time
+
+import pytest
+from mmengine.logging import MMLogger
+
+from mmum.engine import load_config
+from mmum.engine.runner import await_new_name, build_runner
+from mmum.errors import InputError
+from tests.helpers import SMALL_ARCH
+
+
+@pytest.fixture
+def cfg(mini, tmp_path):
+    cfg = load_config('um_mae_swin_nano_mini', dict(data_root=str(mini / 'unlabelled')))
+    cfg.model.backbone.arch = SMALL_ARCH
+    cfg.model.neck.in_channels = 128
+    cfg.work_dir = str(tmp_path)
+    cfg.train_dataloader.batch_size = 4
+    return cfg
+
+
+@pytest.mark.parametrize(
+    'key, kind, sentence',
+    [
+        ('model', 'UMMEA', "a model 'UMMEA', which is not registered: look for a misspelt type"),
+        ('train_dataloader.dataset', 'Images', "a dataset 'Images', which is not registered"),
+    ],
+)
+def test_an_unknown_type(cfg, key, kind, sentence):
+    cfg.merge_from_dict({f'{key}.type': kind})
+    with pytest.raises(InputError, match=sentence):
+        build_runner(cfg).train()
+
+
+def test_a_start_that_would_not_be_used(cfg, tmp_path):
+    cfg.load_from = str(tmp_path / 'a.pth')
+    cfg.model.backbone.init_cfg = dict(type='BackboneCheckpoint', checkpoint='b.pth')
+    with pytest.raises(InputError, match='pretrained=b.pth would not be used, because load_from='):
+        build_runner(cfg).train()
+
+
+def test_a_backend_without_its_package(cfg, monkeypatch):
+    real = importlib.util.find_spec
+    cfg.visualizer.vis_backends.append(dict(type='WandbVisBackend'))
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda n, *a: None if n == 'wandb' else real(n, *a)
+    )
+    with pytest.raises(InputError, match='WandbVisBackend needs wandb.*pip install wandb'):
+        build_runner(cfg)
+
+
+def test_runs_of_one_second_have_names_of_their_own(cfg):
+    """mmengine would give the second one the log file of the first."""
+    now = time.strftime('%Y%m%d_%H%M%S')
+    MMLogger.get_instance(f'um_mae_swin_nano_mini_{now}')
+    await_new_name(cfg)
+    assert time.strftime('%Y%m%d_%H%M%S') > now
