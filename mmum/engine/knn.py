@@ -82,6 +82,8 @@ class KNNHook(Hook):
         backbone = {**runner.cfg.model.backbone, **self.backbone, 'init_cfg': None}
         for key in self.backbone:  # the hook has the last word
             backbone.pop(f'dense_{key}', None)
+        if hasattr(model.backbone, 'out_indices'):  # a decoder may read several
+            backbone['out_indices'] = model.backbone.out_indices
         self.classifier = KNNClassifier(backbone, **self.options)
         self.classifier.data_preprocessor = model.data_preprocessor
         self.classifier.to(next(model.parameters()).device)

@@ -27,43 +27,51 @@ class UMHead(BaseModule):
         self.patch_size = patch_size
         self.norm_pix = norm_pix
 
-    def removed_pixels(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Pixels of the removed units, float32 (N, removed units, pixels).
+    def removed_pixels(self, images: Tensor, mask: Tensor, units: Tensor | None = None) -> Tensor:
+        """Pixels of removed units, float32 (N, K, pixels), in the order of a decoder's output.
 
-        Units and pixels are in the order in which :meth:`UMDecoder.forward` predicts them.
+        Args:
+            images (Tensor): Images (N, C, H, W).
+            mask (Tensor): Mask map (N, H/16, W/16).
+            units (Tensor, optional): The units, by their unit raster indices (N, K). Defaults to
+                None: all removed ones.
         """
-        units = unit_patches(images.float(), self.patch_size)
-        index = removed_units(mask)[..., None]
-        return units.gather(1, index.expand(-1, -1, units.shape[2]))
+        patches = unit_patches(images.float(), self.patch_size)
+        index = (removed_units(mask) if units is None else units)[..., None]
+        return patches.gather(1, index.expand(-1, -1, patches.shape[2]))
 
-    def target(self, images: Tensor, mask: Tensor) -> Tensor:
+    def target(self, images: Tensor, mask: Tensor, units: Tensor | None = None) -> Tensor:
         """Target of the prediction: :meth:`removed_pixels`, normalised with ``norm_pix``."""
-        units = self.removed_pixels(images, mask)
+        pixels = self.removed_pixels(images, mask, units)
         if not self.norm_pix:
-            return units
+            return pixels
         # (u - mean) / (n / (n - 1) * var + eps)**.5 with the biased variance of layer_norm, which
         # does everything in one pass.
-        n = units.shape[-1]
+        n = pixels.shape[-1]
         biased = (n - 1) / n
-        weight = units.new_full((n,), biased**0.5)
-        return F.layer_norm(units, (n,), weight, eps=biased * EPS)
+        weight = pixels.new_full((n,), biased**0.5)
+        return F.layer_norm(pixels, (n,), weight, eps=biased * EPS)
 
     def statistics(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation (N, removed units, 1), which turn a target into pixels."""
-        units = self.removed_pixels(images, mask)
+        pixels = self.removed_pixels(images, mask)
         if not self.norm_pix:
-            return torch.zeros_like(units[..., :1]), torch.ones_like(units[..., :1])
-        return units.mean(-1, keepdim=True), (units.var(-1, keepdim=True) + EPS) ** 0.5
+            return torch.zeros_like(pixels[..., :1]), torch.ones_like(pixels[..., :1])
+        return pixels.mean(-1, keepdim=True), (pixels.var(-1, keepdim=True) + EPS) ** 0.5
 
-    def loss(self, pred: Tensor, images: Tensor, mask: Tensor) -> Tensor:
-        """Mean squared error over removed units.
+    def loss(
+        self, pred: Tensor, images: Tensor, mask: Tensor, units: Tensor | None = None
+    ) -> Tensor:
+        """Mean squared error over the units that were predicted.
 
         Args:
-            pred (Tensor): Predictions (N, removed units, pixels).
+            pred (Tensor): Predictions (N, K, pixels).
             images (Tensor): Images (N, C, H, W).
             mask (Tensor): Mask map (N, H/16, W/16).
+            units (Tensor, optional): The units, by their unit raster indices (N, K). Defaults to
+                None: all removed ones.
 
         Returns:
             Tensor: A scalar.
         """
-        return F.mse_loss(pred.float(), self.target(images, mask))
+        return F.mse_loss(pred.float(), self.target(images, mask, units))

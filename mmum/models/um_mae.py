@@ -36,8 +36,32 @@ class UMMAE(BaseSelfSupervisor):
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            backbone, neck, head, data_preprocessor=data_preprocessor, init_cfg=init_cfg
+            self._with_stages(backbone, neck),
+            neck,
+            head,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
         )
+
+    @staticmethod
+    def _with_stages(backbone: Any, neck: Any) -> Any:
+        """Let the backbone return the stages that the decoder reads.
+
+        Raises:
+            InputError: If ``out_indices`` of the backbone lack one of them.
+        """
+        stages = neck.get('stages') if isinstance(neck, Mapping) else None
+        if not stages or not isinstance(backbone, Mapping):
+            return backbone
+        returned = backbone.get('out_indices')
+        if returned is None:
+            return {**backbone, 'out_indices': tuple(sorted(stages))}
+        if not set(stages) <= set([returned] if isinstance(returned, int) else returned):
+            raise InputError(
+                f'out_indices={returned} of the backbone lack some of stages={stages}, which the '
+                'decoder reads: leave out_indices out'
+            )
+        return backbone
 
     @staticmethod
     def masks(data_samples: Sequence[DataSample]) -> Tensor:
@@ -54,18 +78,26 @@ class UMMAE(BaseSelfSupervisor):
             )
         return torch.stack([sample.mask for sample in data_samples])
 
-    def predict_removed(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """Predict the removed units of images.
+    def predict_removed(self, inputs: Tensor, mask: Tensor, units: Tensor | None = None) -> Tensor:
+        """Predict removed units of images.
 
         Args:
             inputs (Tensor): Images (N, C, H, W).
             mask (Tensor): Mask map (N, H/16, W/16).
+            units (Tensor, optional): The units, by their unit raster indices (N, K). Defaults to
+                None: all removed ones.
 
         Returns:
-            Tensor: (N, removed units, pixels).
+            Tensor: (N, K, pixels).
         """
-        latent = self.backbone(inputs, mask)[-1]
-        return self.neck(latent, mask)
+        outputs = self.backbone(inputs, mask)
+        stages = getattr(self.neck, 'stages', None)
+        if stages is None:
+            latents = outputs[-1:]
+        else:
+            by_stage = dict(zip(self.backbone.out_indices, outputs))
+            latents = [by_stage[stage] for stage in stages]
+        return self.neck(latents, mask, removed_units(mask) if units is None else units)
 
     def loss(
         self, inputs: Tensor, data_samples: Sequence[DataSample], **kwargs: Any
@@ -80,8 +112,9 @@ class UMMAE(BaseSelfSupervisor):
             dict[str, Tensor]: ``loss``.
         """
         mask = self.masks(data_samples)
-        pred = self.predict_removed(inputs, mask)
-        return dict(loss=self.head.loss(pred, inputs, mask))
+        units = self.neck.units_to_predict(mask)
+        pred = self.predict_removed(inputs, mask, units)
+        return dict(loss=self.head.loss(pred, inputs, mask, units))
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """Forward as mmpretrain's, with a ``mode='predict'`` for testing.

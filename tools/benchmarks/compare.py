@@ -28,12 +28,14 @@ SIZES = dict(
 )  # arch, channels, decoder depth
 METHODS = dict(
     um_mae='UM-MAE',
+    um_cross_mae='UM-MAE, cross-attention decoder',
     reference='UM-MAE, plain reference',
     simmim='SimMIM, same backbone class (window 16)',
     simmim_mmpretrain="mmpretrain's SimMIM (window 8)",
 )
 CONFIG_OF = dict(
     um_mae='um_mae_swin_t',
+    um_cross_mae='um_cross_mae_swin_t',
     reference='um_mae_swin_t',
     simmim='simmim_um_swin_t',
     simmim_mmpretrain='simmim_swin_t',
@@ -49,7 +51,9 @@ def build(method, size, device):
     cfg = Config.fromfile(CONFIGS / 'selfsup' / f'{CONFIG_OF[method]}.py')
     arch, channels, depth = SIZES[size]
     cfg.model.backbone.arch = arch
-    cfg.model.neck.in_channels = channels * 2**3
+    stages = cfg.model.neck.get('stages') or (3,)
+    in_channels = [channels * 2**stage for stage in stages]
+    cfg.model.neck.in_channels = in_channels if len(stages) > 1 else in_channels[0]
     if cfg.model.type == 'UMMAE':
         cfg.model.neck.depth = depth
     if cfg.model.backbone.type == 'UMSwin' and size == 'L':

@@ -1,0 +1,7 @@
+# The very small Swin of um_mae_swin_nano_mini.py with a decoder that reads stage 3 too.
+#
+#   mmum train um_mae_swin_nano_mini_two_stages --amp
+#
+# Hardware: 2 CPU cores.
+_base_ = './um_mae_swin_nano_mini.py'
+model = dict(neck=dict(in_channels=[48 * 2**2, 48 * 2**3], stages=(2, 3)))
