@@ -8,11 +8,14 @@ distinct offsets (a table) and looks every pair of tokens up in it: the same num
 pair of every window, for far less work.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmum.models.bias_lookup import Blocks, look_up
 
 # Added between tokens that share a window only because of the cyclic shift, as in Swin.
 MASKED_BIAS = -100.0
@@ -132,10 +135,13 @@ class PositionBias:
         index (Tensor): int64 (B, L, L), entry of every query and key in a table over the offsets;
             K stands for pairs that must not attend to each other. B is 1 (the same in every
             window), the number of windows of one map, or of the whole batch.
+        blocks (Blocks): The same by fixed places and few steps, for a backward without additions
+            by index.
     """
 
     offsets: Tensor
     index: Tensor
+    blocks: Blocks
 
     @classmethod
     def dense(cls, windows: Windows, device: torch.device) -> 'PositionBias':
@@ -152,7 +158,9 @@ class PositionBias:
         offsets = _offset_grid(windows.size - 1, 1, device)
         if windows.shift:
             index = index.masked_fill(windows.attn_mask(device), len(offsets))
-        return cls(offsets, index)
+        places = torch.arange(windows.size, device=device)
+        blocks = Blocks.make(places, windows.size - 1, 1, 0.0, 0, windows.size)
+        return cls(offsets, index, blocks)
 
     @classmethod
     def compact(cls, windows: Windows, positions: Tensor, tokens_per_unit: float) -> 'PositionBias':
@@ -189,7 +197,15 @@ class PositionBias:
             masked = padding if masked is None else masked | padding
         if masked is not None:
             index = index.masked_fill(masked, len(offsets))
-        return cls(offsets, index.flatten(0, 1))
+        # Where all windows begin at the same place in a cell, i // t of every place is known, and
+        # tokens of a unit take steps together. Otherwise it can differ by one in query and key,
+        # which is one more step.
+        aligned = windows.size % t == 0 or windows.grid == (1, 1)
+        places = torch.arange(windows.size, device=device)
+        places = places + t * ((places + (windows.shift % t if aligned else 0)) // t)
+        group = math.gcd(windows.size, windows.shift, t) if aligned else 1
+        blocks = Blocks.make(places, reach, steps, t / steps, 1 if aligned else 2, group)
+        return cls(offsets, index.flatten(0, 1), blocks)
 
     @property
     def log_offsets(self) -> Tensor:
@@ -207,10 +223,7 @@ class PositionBias:
         """
         masked = table.new_full((1, table.shape[1]), MASKED_BIAS)
         table = torch.cat([table, masked]).t().contiguous()  # (heads, K + 1)
-        # Head by head: the backward of gather adds along rows, many times faster on a CPU than
-        # that of an embedding.
-        bias = table.gather(1, self.index.flatten().expand(len(table), -1))
-        return bias.view(len(table), *self.index.shape).transpose(0, 1)
+        return look_up(table, self.index, self.blocks).transpose(0, 1)
 
 
 def _offset_grid(reach: int, steps: int, device: torch.device) -> Tensor:

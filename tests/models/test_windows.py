@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from mmum.masking import merge_positions, patch_positions
+from mmum.models import bias_lookup
+from mmum.models.bias_lookup import look_up
 from mmum.models.windows import MASKED_BIAS, PositionBias, Windows
-from tests.helpers import mask_maps
+from tests.helpers import build_um_mae, data_samples, mask_maps
 
 
 def windows_of(height, width, size, shift):
@@ -101,3 +103,67 @@ def test_windows_that_are_filled_up_do_not_see_with_what():
     own = layout.split(torch.ones(1, 10, 14, 1))[0, :, 0, :, 0].bool()
     assert torch.equal(windows[~own], fill.expand(int((~own).sum()), 6))
     assert torch.equal(windows[own].sort(0).values, x.flatten(0, 2).sort(0).values)
+
+
+def both_gradients(position_bias, real=None):
+    """Gradient of a random table by additions and by blocks, of the same output."""
+    table = torch.randn(3, len(position_bias.offsets) + 1, dtype=torch.float64)
+    outputs, gradients, generator = [], [], torch.Generator()
+    for by_blocks in (False, True):
+        leaf = table.clone().requires_grad_()
+        bias = look_up(leaf, position_bias.index, position_bias.blocks, by_blocks)
+        grad = torch.randn(bias.shape, dtype=torch.float64, generator=generator.manual_seed(0))
+        bias.backward(grad if real is None else grad * real)
+        outputs.append(bias.detach())
+        gradients.append(leaf.grad[:, :-1])
+    assert torch.equal(*outputs)
+    return gradients
+
+
+@pytest.mark.parametrize('stage', range(4))
+@pytest.mark.parametrize(
+    'window, shift', [(8, 0), (8, 4), (7, 3), (6, 2), (4, 2), (6, 3), (3, 1), (16, 8)]
+)
+def test_the_gradient_by_blocks(stage, window, shift, monkeypatch):
+    """Equal to additions by index, also in windows that cut cells; chunk by chunk too."""
+    positions = patch_positions(mask_maps(3, (32, 16)), 4)
+    for _ in range(stage):
+        positions = merge_positions(positions)
+    windows = windows_of(*positions.shape[2:], window, shift)
+    position_bias = PositionBias.compact(windows, positions, 4 / 2**stage)
+    # no gradient reaches padding tokens, whose outputs are cut off
+    real = windows.split(torch.ones(3, *positions.shape[2:], 1))[0, :, 0, :, 0]
+    real = real[:, :, None] * real[:, None]
+    one, other = both_gradients(position_bias, real)
+    assert torch.allclose(one, other, atol=1e-10)
+    monkeypatch.setattr(bias_lookup, 'MAX_NUMBERS', 1)
+    assert torch.allclose(both_gradients(position_bias, real)[1], one, atol=1e-10)
+
+
+@pytest.mark.parametrize('windows', [*Windows.fit(56, 40, 16), *Windows.fit(20, 14, 7)])
+def test_the_gradient_by_blocks_of_dense_maps(windows):
+    one, other = both_gradients(PositionBias.dense(windows, 'cpu'))
+    assert torch.allclose(one, other, atol=1e-10)
+
+
+def test_a_training_step_without_additions_by_index(monkeypatch):
+    """As on a GPU: equal gradients of a whole model, and torch finds nothing in no fixed order."""
+    images, mask = torch.randn(2, 3, 256, 256), mask_maps(2, (16, 16))
+    model = build_um_mae()
+    gradients = []
+    for by_blocks in (False, True):
+
+        def forced(table, index, blocks, by_blocks=by_blocks):
+            return look_up(table, index, blocks, by_blocks)
+
+        monkeypatch.setattr('mmum.models.windows.look_up', forced)
+        model.zero_grad()
+        torch.use_deterministic_algorithms(True)
+        try:
+            model.loss(images, data_samples(mask))['loss'].backward()
+        finally:
+            torch.use_deterministic_algorithms(False)
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    one, other = gradients
+    for name in one:
+        assert torch.allclose(one[name], other[name], rtol=1e-4, atol=1e-6), name
