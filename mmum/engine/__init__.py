@@ -22,6 +22,7 @@ from .scale import (
     ZeROStrategy,
     wrap_blocks,
 )
+from .trivial_hook import TrivialAnswersHook
 
 __all__ = [
     'AtomicCheckpointHook',
@@ -42,6 +43,7 @@ __all__ = [
     'ResumableFSDPStrategy',
     'ResumableIterTrainLoop',
     'ShardedOptimizer',
+    'TrivialAnswersHook',
     'ZeROOptimWrapper',
     'ZeROStrategy',
     'load_config',

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmum.errors import InputError
 from mmum.masking import VISIBLE, removed_units, unit_images, unit_patches
+from mmum.models.trivial import trivial_losses
 
 
 @MODELS.register_module()
@@ -119,7 +120,8 @@ class UMMAE(BaseSelfSupervisor):
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """Forward as mmpretrain's, with a ``mode='predict'`` for testing.
 
-        It sets the field ``reconstruction_loss`` of every data sample.
+        It sets the field ``reconstruction_loss`` of every data sample, and, in the same units, what
+        trivial answers score: ``mean_colour_loss`` and ``interpolation_loss``.
         """
         if mode != 'predict':
             return super().forward(inputs, data_samples, mode)
@@ -128,6 +130,9 @@ class UMMAE(BaseSelfSupervisor):
         for i, sample in enumerate(data_samples):
             loss = self.head.loss(pred[i : i + 1], inputs[i : i + 1], mask[i : i + 1])
             sample.set_field(float(loss.detach()), 'reconstruction_loss')
+        for name, losses in trivial_losses(self.head, inputs, mask).items():
+            for sample, score in zip(data_samples, losses.tolist()):
+                sample.set_field(score, f'{name}_loss')
         return data_samples
 
     @torch.no_grad()

@@ -10,7 +10,6 @@ from mmum.engine.config.load import load_config
 from mmum.engine.config.options import add_backend, set_epochs
 from mmum.engine.config.shipped import find_config
 from mmum.errors import InputError
-from mmum.visualization import write_picture  # noqa: F401
 from tests.helpers import SMALL_PRETRAINING, run_tool
 
 CONFIG = 'configs/selfsup/um_mae_swin_nano_mini.py'
@@ -39,6 +38,7 @@ def test_a_line_per_interval_and_a_summary(trained):
     (log,) = work_dir.glob('2*/2*.log')
     text = log.read_text()
     assert 'System environment' in text and 'Hooks will be executed' in text
+    assert len(re.findall('than (the|painting removed units in the) mean colour', said)) == 2
     summary = said[said.index('training is complete') :]
     for name in ('epoch_2.pth', 'backbone.safetensors', 'reconstruction', 'scalars.json'):
         assert f'{work_dir}/' in summary and name in summary
@@ -52,6 +52,7 @@ def test_speed_and_pictures_go_everywhere(trained):
     lines = [json.loads(line) for line in scalars.read_text().splitlines()]
     line = next(line for line in lines if 'images_per_s' in line)
     assert line['images_per_s'] == pytest.approx(4 / line['time'])
+    assert 0 < line['mean_colour'] < 2 and 0 < line['interpolation'] < 2
     assert line['data_share'] == pytest.approx(min(line['data_time'] / line['time'], 1))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -1,0 +1,92 @@
+"""Answers that need no learning: a pre-training that is not better than they are learns nothing.
+
+Both fill the removed units of an image from the visible ones. Their scores are those of the
+training loss: with ``norm_pix`` every filled unit is normalised like its target, by its own mean
+and deviation, so that of a unit of one colour the differences between its channels count.
+"""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmum.masking import VISIBLE, unit_images, unit_patches
+from mmum.models.um_head import UMHead
+
+
+def mean_colour(images: Tensor, mask: Tensor, unit: int = 16) -> Tensor:
+    """Fill images with the mean colour of their visible units.
+
+    Args:
+        images (Tensor): Images (N, C, H, W).
+        mask (Tensor): Mask map (N, H / unit, W / unit); see :mod:`mmum.masking`.
+        unit (int): Side of a mask unit in pixels. Defaults to 16.
+
+    Returns:
+        Tensor: (N, C, H, W).
+    """
+    colours, visible = _unit_colours(images, mask, unit)
+    mean = (colours * visible).sum(1) / visible.sum(1)
+    return mean[:, :, None, None].expand_as(images)
+
+
+def interpolation(images: Tensor, mask: Tensor, unit: int = 16) -> Tensor:
+    """Fill images with the mean colours of visible units, weighted by the inverse square of the
+    distance from a pixel to their centres.
+
+    Args:
+        images (Tensor): Images (N, C, H, W).
+        mask (Tensor): Mask map (N, H / unit, W / unit).
+        unit (int): Side of a mask unit in pixels. Defaults to 16.
+
+    Returns:
+        Tensor: (N, C, H, W).
+    """
+    colours, visible = _unit_colours(images, mask, unit)
+    grid = (mask.shape[1], mask.shape[2])
+    weights = _weights(grid, unit, images.device)  # (units, pixels of a unit, units)
+    number, pixels, _ = weights.shape
+    seen = torch.cat([colours * visible, visible], -1)  # (N, units, C + 1)
+    filled = weights.flatten(0, 1) @ seen  # (N, units * pixels, C + 1)
+    filled = (filled[..., :-1] / filled[..., -1:]).view(len(images), number, -1)
+    return unit_images(filled, grid, unit)
+
+
+def trivial_losses(head: UMHead, images: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Score both answers as the loss scores a model.
+
+    Args:
+        head (UMHead): The loss.
+        images (Tensor): Preprocessed images (N, C, H, W).
+        mask (Tensor): Mask map.
+
+    Returns:
+        dict[str, Tensor]: ``mean_colour`` and ``interpolation``, the loss of every image, (N, ).
+    """
+    images = images.float()
+    target = head.target(images, mask)
+    answers = dict(mean_colour=mean_colour, interpolation=interpolation)
+    return {
+        name: (head.target(fill(images, mask, head.patch_size), mask) - target)
+        .square()
+        .mean((1, 2))
+        for name, fill in answers.items()
+    }
+
+
+def _unit_colours(images: Tensor, mask: Tensor, unit: int) -> tuple[Tensor, Tensor]:
+    """Mean colour of every unit (N, units, C), and whether it is visible (N, units, 1)."""
+    colours = F.avg_pool2d(images.float(), unit).flatten(2).transpose(1, 2)
+    return colours, (mask.flatten(1) == VISIBLE).float()[..., None]
+
+
+@lru_cache(maxsize=4)
+def _weights(grid: tuple[int, int], unit: int, device: torch.device) -> Tensor:
+    """Inverse squared distances from every pixel to every unit, in units."""
+    rows, columns = (torch.arange(side * unit, device=device) + 0.5 for side in grid)
+    places = torch.stack(torch.meshgrid(rows, columns, indexing='ij'))[None] / unit
+    pixels = unit_patches(places, unit).unflatten(2, (-1, 2))  # (1, units, pixels, 2)
+    centres = torch.cartesian_prod(*(torch.arange(side, device=device) + 0.5 for side in grid))
+    distance = (pixels[0, :, :, None] - centres).square().sum(-1)
+    return 1 / distance.clamp(min=1e-6)

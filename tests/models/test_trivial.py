@@ -1,0 +1,92 @@
+"""Answers that need no learning, against loops; their scores are in the units of the loss."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from mmum.engine import trivial_hook
+from mmum.engine.trivial_hook import TrivialAnswersHook
+from mmum.masking import VISIBLE
+from mmum.models import UMHead
+from mmum.models.trivial import interpolation, mean_colour, trivial_losses
+from tests.helpers import build_um_mae, data_samples, mask_maps
+
+
+def visible_units(image, mask):
+    """(centre row, centre column, mean colour) of every visible unit."""
+    return [
+        (r + 0.5, c + 0.5, image[:, 16 * r : 16 * r + 16, 16 * c : 16 * c + 16].mean((1, 2)))
+        for r in range(mask.shape[0])
+        for c in range(mask.shape[1])
+        if mask[r, c] == VISIBLE
+    ]
+
+
+def test_both_answers_unit_by_unit():
+    images, mask = torch.rand(2, 3, 64, 128), mask_maps(2, (4, 8))
+    flat, between = mean_colour(images, mask), interpolation(images, mask)
+    for n in range(2):
+        units = visible_units(images[n], mask[n])
+        expected = torch.stack([colour for *_, colour in units]).mean(0)
+        assert torch.allclose(flat[n], expected[:, None, None].expand(3, 64, 128), atol=1e-5)
+        for y, x in ((0, 0), (13, 77), (40, 8), (63, 127)):
+            place = ((y + 0.5) / 16, (x + 0.5) / 16)
+            weights = [1 / ((place[0] - r) ** 2 + (place[1] - c) ** 2) for r, c, _ in units]
+            total = sum(w * colour for w, (*_, colour) in zip(weights, units))
+            assert torch.allclose(between[n, :, y, x], total / sum(weights), atol=1e-5)
+
+
+def test_they_see_nothing_but_visible_units():
+    images, mask = torch.rand(1, 3, 64, 64), mask_maps(1, (4, 4))
+    hidden = (mask != VISIBLE)[:, None].repeat_interleave(16, 2).repeat_interleave(16, 3)
+    others = torch.where(hidden, torch.rand(1, 3, 64, 64), images)
+    for fill in (mean_colour, interpolation):
+        assert torch.equal(fill(images, mask), fill(others, mask))
+
+
+@pytest.mark.parametrize('norm_pix', [True, False])
+def test_their_scores_are_losses(norm_pix):
+    """Those of a model that answers so."""
+    head, images, mask = UMHead(norm_pix=norm_pix), torch.rand(3, 3, 64, 64), mask_maps(3, (4, 4))
+    scores = trivial_losses(head, images, mask)
+    for name, fill in dict(mean_colour=mean_colour, interpolation=interpolation).items():
+        pred = head.target(fill(images, mask), mask)  # units as a model would predict them
+        assert scores[name].mean().item() == pytest.approx(head.loss(pred, images, mask).item())
+    grey = torch.full((1, 3, 64, 64), 0.3)
+    assert all(score.item() < 1e-6 for score in trivial_losses(head, grey, mask[:1]).values())
+
+
+def test_a_smooth_image_is_interpolated_better_than_painted():
+    ramp = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
+    scores = trivial_losses(UMHead(norm_pix=False), ramp, mask_maps(1, (8, 8)))
+    assert scores['interpolation'] < 0.5 * scores['mean_colour']
+
+
+def test_testing_gives_them_for_every_image():
+    model, images, mask = build_um_mae(), torch.rand(2, 3, 64, 64), mask_maps(2, (4, 4))
+    samples = model(images, data_samples(mask), mode='predict')
+    scores = trivial_losses(model.head, images, mask)
+    for n, sample in enumerate(samples):
+        assert sample.mean_colour_loss == pytest.approx(scores['mean_colour'][n].item())
+        assert sample.interpolation_loss == pytest.approx(scores['interpolation'][n].item())
+
+
+@pytest.mark.parametrize(
+    'loss, sentence',
+    [
+        (0.2, 'not yet better than painting removed units in the mean colour .* lower optim_wr'),
+        (0.12, r'better than the mean colour, not yet than interpolation \(loss 0.1200, mean'),
+        (0.1, 'better than the mean colour, and than interpolation'),
+    ],
+)
+def test_what_it_means(loss, sentence, monkeypatch):
+    said = []
+    monkeypatch.setattr(trivial_hook, 'print_log', lambda text, *_: said.append(text))
+    scalars = dict(loss=loss, mean_colour=0.124, interpolation=0.115)
+    buffers = {f'train/{name}': HistoryBuffer([value], [1]) for name, value in scalars.items()}
+    runner = SimpleNamespace(message_hub=SimpleNamespace(log_scalars=buffers))
+    TrivialAnswersHook().after_train(runner)
+    assert len(said) == 1 and re.search(sentence, said[0])
