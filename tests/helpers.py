@@ -172,6 +172,20 @@ SMALLER = dict(
 )
 
 
+def shrink(cfg):
+    """Give the model of a config a small backbone, and its decoder the channels of that."""
+    backbone, neck = cfg.model.backbone, cfg.model.get('neck')
+    backbone.update(SMALLER[backbone.type])
+    if not neck or cfg.get('default_scope') == 'mmdet':
+        return
+    if neck.get('stages'):
+        is_vit = backbone.type == 'UMViT'
+        neck.stages = (0, 1) if is_vit else neck.stages
+        neck.in_channels = [128 if is_vit else 16 * 2**stage for stage in neck.stages]
+    elif cfg.model.type in ('UMMAE', 'SimMIM', 'MAE'):
+        neck['embed_dim' if cfg.model.type == 'MAE' else 'in_channels'] = 128
+
+
 def build_um_mae(
     arch=SMALL_ARCH, visible_positions='aligned', pos_mlp_dims=8, channels=3, norm_pix=True
 ):

@@ -1,6 +1,7 @@
 # UM-MAE PVT-S with a decoder of cross-attention alone, which reads stages 3 and 4.
 #
-#   mmum train um_cross_mae_pvt_s --amp data_root=FOLDER
+#   bash tools/dist_train.sh configs/selfsup/um_cross_mae_pvt_s.py 8 --amp \
+#       --cfg-options data_root=FOLDER
 #
 # Hardware: 8 GPUs. The paper does not have it; not run here at this size.
 _base_ = './um_mae_pvt_s.py'

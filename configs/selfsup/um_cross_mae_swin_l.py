@@ -1,6 +1,7 @@
 # UM-MAE Swin-L with a decoder of cross-attention alone, 8 blocks deep as the paper's for Swin-L.
 #
-#   mmum train um_cross_mae_swin_l --amp data_root=FOLDER
+#   bash tools/dist_train.sh configs/selfsup/um_cross_mae_swin_l.py 8 --amp \
+#       --cfg-options data_root=FOLDER
 #
 # Hardware: 8 GPUs. The paper does not have it; not run here at this size.
 _base_ = './um_mae_swin_l.py'

@@ -1,6 +1,6 @@
 # The very small Swin of um_mae_swin_nano_mini.py with a decoder of cross-attention alone.
 #
-#   mmum train um_cross_mae_swin_nano_mini --amp
+#   python tools/train.py configs/selfsup/um_cross_mae_swin_nano_mini.py --amp
 #
 # Hardware: 2 CPU cores.
 _base_ = './um_mae_swin_nano_mini.py'

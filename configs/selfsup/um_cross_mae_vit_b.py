@@ -1,7 +1,8 @@
 # UM-MAE ViT-B with a decoder of cross-attention alone, whose blocks read mixes of four blocks of
 # the encoder.
 #
-#   mmum train um_cross_mae_vit_b --amp data_root=FOLDER
+#   bash tools/dist_train.sh configs/selfsup/um_cross_mae_vit_b.py 8 --amp \
+#       --cfg-options data_root=FOLDER
 #
 # Hardware: 8 GPUs. The paper does not have it; not run here at this size.
 _base_ = './um_mae_vit_b.py'

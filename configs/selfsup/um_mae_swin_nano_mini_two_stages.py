@@ -1,6 +1,6 @@
 # The very small Swin of um_mae_swin_nano_mini.py with a decoder that reads stage 3 too.
 #
-#   mmum train um_mae_swin_nano_mini_two_stages --amp
+#   python tools/train.py configs/selfsup/um_mae_swin_nano_mini_two_stages.py --amp
 #
 # Hardware: 2 CPU cores.
 _base_ = './um_mae_swin_nano_mini.py'

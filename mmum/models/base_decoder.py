@@ -87,7 +87,7 @@ class BaseDecoder(BaseModule):
             self._projection(c, embed_dims, scale) for c, scale in zip(channels[:-1], self.scales)
         )
         if number > 1:
-            self.stage_weights = nn.Parameter(torch.ones(num_mixes, number))
+            self.stage_weights = nn.Parameter(torch.ones(num_mixes * number))  # 1-D: no decay
         self.mask_token = nn.Parameter(torch.zeros(embed_dims))
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
         self.pred = nn.Linear(embed_dims, unit**2 * out_channels)
@@ -135,8 +135,8 @@ class BaseDecoder(BaseModule):
         if len(tokens) == 1:
             return tokens
         stacked = torch.stack(tokens, -1)  # (N, cells, D, stages)
-        weights = self.stage_weights.to(stacked.dtype)
-        return [stacked @ mix for mix in weights]
+        mixes = self.stage_weights.to(stacked.dtype).view(-1, len(tokens))
+        return [stacked @ mix for mix in mixes]
 
     def _tokens_of(self, latent: Tensor, projection: nn.Module, scale: float) -> Tensor:
         """One output as tokens (N, cells, D)."""

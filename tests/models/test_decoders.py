@@ -119,12 +119,14 @@ def test_one_token_per_sampled_unit(stage):
 def test_stages_are_summed_with_learned_weights(decoder, mixes):
     """Of the cross-decoder every block has weights of its own."""
     model = decoder([8, 16], stages=(2, 3), **SMALL)
-    model.stage_weights.data = torch.rand(mixes, 2)
+    model.stage_weights.data = torch.rand(mixes * 2)
     latents = [torch.rand(2, 8, 4, 4), torch.rand(2, 16, 2, 2)]
     one = model.laterals[0](latents[0].permute(0, 2, 3, 1)).flatten(1, 2)
     shuffled = F.pixel_shuffle(model.embed(latents[1].permute(0, 2, 3, 1)).permute(0, 3, 1, 2), 2)
     other = shuffled.flatten(2).transpose(1, 2)
-    for tokens, (a, b) in zip(model.unit_tokens(latents), model.stage_weights, strict=True):
+    for tokens, (a, b) in zip(
+        model.unit_tokens(latents), model.stage_weights.view(-1, 2), strict=True
+    ):
         assert torch.allclose(tokens, a * one + b * other, atol=1e-6)
 
 
