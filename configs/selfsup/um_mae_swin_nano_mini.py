@@ -28,6 +28,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=128, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=128),
     dict(type='UniformMask', input_size=128),
     dict(type='PackInputs'),
 ]

@@ -26,6 +26,7 @@ def load_backbone(
     out_indices: int | Sequence[int] | None = None,
     window_size: int | None = None,
     device: str = 'cpu',
+    key: str | None = None,
     **settings: Any,
 ) -> nn.Module:
     """Load the backbone of a checkpoint, dense, in evaluation mode, with its weights in it.
@@ -40,6 +41,8 @@ def load_backbone(
         window_size (int, optional): Side of the attention windows in tokens. Defaults to None: the
             dense window of the file, 16 in the paper.
         device (str): Device of the weights. Defaults to 'cpu'.
+        key (str, optional): Where in the file the weights are, for example 'teacher'. Defaults to
+            None: found.
         **settings: Further arguments of the backbone, in place of those of the file.
 
     Returns:
@@ -49,7 +52,7 @@ def load_backbone(
     Raises:
         InputError: If the file is no checkpoint, its backbone unknown, or an argument does not fit.
     """
-    return load_with_settings(file, out_indices, window_size, device, **settings)[0]
+    return load_with_settings(file, out_indices, window_size, device, key, **settings)[0]
 
 
 def load_with_settings(
@@ -57,12 +60,13 @@ def load_with_settings(
     out_indices: int | Sequence[int] | None = None,
     window_size: int | None = None,
     device: str = 'cpu',
+    key: str | None = None,
     **settings: Any,
 ) -> tuple[nn.Module, Settings]:
     """As :func:`load_backbone`; returns also what images the backbone was trained on."""
     path = str(file)
     content = read_checkpoint(path)
-    weights = weights_of(content, path)
+    weights = weights_of(content, path, key)
     identified = identify(weights, path)
     check_known(identified, path)
     found = settings_of(content, identified, path, settings.get('arch'))

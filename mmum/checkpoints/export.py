@@ -24,6 +24,7 @@ def export(
     whole: bool = False,
     partial: bool = False,
     check: bool = False,
+    key: str | None = None,
 ) -> Conversion:
     """Convert the backbone of a checkpoint to the names of another code base, in a new file.
 
@@ -40,6 +41,8 @@ def export(
             False.
         check (bool): Whether to run source and target side by side, and note the difference.
             Defaults to False.
+        key (str, optional): Where in the checkpoint the weights are, for example 'teacher'.
+            Defaults to None: found.
 
     Returns:
         Conversion: What was written, with a report and notes.
@@ -58,7 +61,7 @@ def export(
     if not destination.parent.is_dir():
         raise InputError(f'the folder {destination.parent} does not exist: make it first')
     content = read_checkpoint(path)
-    weights = weights_of(content, path)
+    weights = weights_of(content, path, key)
     result = convert(weights, to, origin, window_size, whole, partial, path)
     if check:
         differences = ', '.join(f'{value:.1e}' for value in verify(weights, result, to))

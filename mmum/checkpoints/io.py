@@ -4,6 +4,7 @@ import argparse
 import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mmum.errors import InputError
+from mmum.errors import InputError, preview
 from mmum.files import atomic_path
 
 # In the folder that is a checkpoint of DeepSpeed's ZeRO-1 and ZeRO-2.
 DEEPSPEED_WEIGHTS = 'mp_rank_00_model_states.pt'
 
+# Keys under which files keep weights; the first two come first where there are several.
+PLACES = ('state_dict', 'model', 'teacher', 'student', 'model_ema', 'state_dict_ema', 'ema')
+# What wrappers put before all names.
+WRAPPINGS = ('module.', 'model.')
+
 
 def _allowed_classes() -> list[Any]:
     """Harmless classes in checkpoints, beside tensors and containers."""
-    reconstruct = np.array(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
+    reconstruct: Any = np.array(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
+    # numpy 1 and 2 have these two in modules of different names, whichever wrote the file
+    modules = ('numpy.core.multiarray', 'numpy._core.multiarray')
     names = ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u4', 'u8', '?')
     dtypes: set[Any] = {type(np.dtype(name)) for name in names}
     return [
@@ -35,9 +43,11 @@ def _allowed_classes() -> list[Any]:
         HistoryBuffer,
         np.ndarray,
         np.dtype,
-        reconstruct,
-        scalar,
+        *((reconstruct, f'{module}._reconstruct') for module in modules),
+        *((scalar, f'{module}.scalar') for module in modules),
         *dtypes,
+        # the settings in Microsoft's training files, which nobody reads
+        (OrderedDict, 'yacs.config.CfgNode'),
         (_history_buffer_method, 'builtins.getattr'),
         (_history_buffer_method, '__builtin__.getattr'),
     ]
@@ -135,26 +145,45 @@ def _starts_as_archive(path: Path) -> bool:
         return file.read(2) == b'PK'
 
 
-def weights_of(checkpoint: Any, path: str | Path = 'the checkpoint') -> dict[str, Tensor]:
+def weights_of(
+    checkpoint: Any, path: str | Path = 'the checkpoint', key: str | None = None
+) -> dict[str, Tensor]:
     """Extract the weights from the content of a checkpoint.
 
     Args:
         checkpoint (dict): Content of :func:`read_checkpoint`.
         path (str | Path): Named in errors. Defaults to 'the checkpoint'.
+        key (str, optional): Where the weights are, for example 'teacher' in a file of DINO.
+            Defaults to None: found, where there is one place.
 
     Returns:
-        dict[str, Tensor]: Name -> tensor, without the ``module.`` prefix of DDP.
+        dict[str, Tensor]: Name -> tensor, without what DDP (``module.``), ``torch.compile``
+        (``_orig_mod.``) and Lightning (``model.``) put before the names.
 
     Raises:
-        InputError: If there are no weights.
+        InputError: If there are no weights, or several sets of them.
     """
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
-            checkpoint = checkpoint[key]
+    if isinstance(checkpoint, dict) and key is not None:
+        if not isinstance(checkpoint.get(key), dict):
+            raise InputError(
+                f"{path} has no weights under '{key}': it has {preview(list(checkpoint))}"
+            )
+        checkpoint = checkpoint[key]
+    while isinstance(checkpoint, dict):
+        places = [k for k in PLACES if isinstance(checkpoint.get(k), dict)]
+        first = next((k for k in PLACES[:2] if k in places), None)
+        if first is None and len(places) > 1:
+            raise InputError(
+                f'{path} holds weights under {" and ".join(places)}: choose one, with --key in '
+                'mmum convert or key=... of BackboneCheckpoint and mmum.load_backbone'
+            )
+        if not places:
+            break
+        checkpoint = checkpoint[first or places[0]]
     weights = {}
     if isinstance(checkpoint, dict):
         weights = {
-            str(k).removeprefix('module.'): v
+            str(k).replace('_orig_mod.', ''): v
             for k, v in checkpoint.items()
             if isinstance(v, Tensor)
         }
@@ -163,7 +192,9 @@ def weights_of(checkpoint: Any, path: str | Path = 'the checkpoint') -> dict[str
             f'{path} holds no weights: expected a state_dict, or a dict with one '
             'under "state_dict" or "model"'
         )
-    return weights
+    while prefix := next((p for p in WRAPPINGS if all(k.startswith(p) for k in weights)), None):
+        weights = {k.removeprefix(prefix): v for k, v in weights.items()}
+    return {k.removeprefix('module.'): v for k, v in weights.items()}
 
 
 def write_checkpoint(path: str | Path, weights: Mapping[str, Any], **meta: str) -> None:

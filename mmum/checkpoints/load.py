@@ -30,13 +30,15 @@ class BackboneCheckpoint:
 
     Args:
         checkpoint (str | None): The file; None starts from scratch and says so.
+        key (str, optional): Where in the file the weights are, for example 'teacher'. Defaults to
+            None: found.
 
     Raises:
         InputError: If the file is no checkpoint, if nothing in it matches, or if shapes differ.
     """
 
-    def __init__(self, checkpoint: str | None) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, checkpoint: str | None, key: str | None = None) -> None:
+        self.checkpoint, self.key = checkpoint, key
 
     def __call__(self, module: nn.Module) -> None:
         name = type(module).__name__
@@ -46,7 +48,7 @@ class BackboneCheckpoint:
                 'current',
             )
             return
-        weights = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
+        weights = weights_of(read_checkpoint(self.checkpoint), self.checkpoint, self.key)
         report = load_backbone(module, weights, self.checkpoint)
         if hasattr(module, '_params_init_info'):  # mmengine's report of what was initialised
             update_init_info(module, f'loaded from {self.checkpoint}')

@@ -27,6 +27,9 @@ def parse_args() -> argparse.Namespace:
         help='names of SRC; overrides what is detected',
     )
     parser.add_argument(
+        '--key', help="where in SRC the weights are, for example 'teacher' (default: found)"
+    )
+    parser.add_argument(
         '--window-size',
         type=int,
         metavar='N',
@@ -57,6 +60,7 @@ def main() -> None:
         args.whole,
         args.partial,
         check=args.check,
+        key=args.key,
     )
     print(f'{args.source} ({result.source}) -> {args.destination} ({args.to})')
     print(report_text(**result.report))

@@ -73,3 +73,53 @@ def list_class_folders(folder: str | Path) -> list[str]:
         for entry in os.scandir(folder)
         if entry.is_dir() and not entry.name.startswith('.')
     )
+
+
+def read_list(path: str | Path, folder: str, labels: bool = False) -> list[tuple[str, int]]:
+    """Read a list of images, one per line, as people write them.
+
+    A byte order mark, blank lines and blanks around a name do not matter; backslashes are read as
+    slashes. Without ``labels``, a number after the name is left out if no file has such a name.
+
+    Args:
+        path (str | Path): The list.
+        folder (str): Folder that the names are relative to. The files are looked for there, of more
+            than 100000 some 1000 throughout the list; not where it is a URL.
+        labels (bool): Whether every line ends with a label, a whole number. Defaults to False.
+
+    Returns:
+        list[tuple[str, int]]: Name and label (-1 without labels).
+
+    Raises:
+        InputError: If the list does not exist or is empty, or a line has no label or names no file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'the list {path} does not exist: give a text file with an image per line')
+    text = Path(path).read_text(encoding='utf-8-sig', errors='surrogateescape')
+    lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise InputError(f'the list {path} is empty: give a text file with an image per line')
+    every = max(1, len(lines) // 1000) if len(lines) > 100000 else 1
+    numbered = False  # whether names without the number were those of files
+    found = []
+    for position, (number, line) in enumerate(lines):
+        whole = line.replace('\\', '/')
+        name, _, last = whole.rpartition(' ')
+        has_number = bool(name) and last.lstrip('-').isdigit()
+        if labels and not has_number:
+            raise InputError(
+                f'line {number} of {path} should be FILE LABEL with a whole number, and is "{line}"'
+            )
+        short = name.rstrip()
+        candidates = [short] if labels else [whole, *([short] if has_number else [])]
+        chosen = candidates[-1] if numbered else candidates[0]
+        if '://' not in folder and position % every == 0:
+            there = [c for c in candidates if os.path.exists(os.path.join(folder, c))]
+            if not there:
+                raise InputError(
+                    f'line {number} of {path} names {candidates[0]}, which is not in {folder}: '
+                    'complete the folder, or mend the list or data_prefix'
+                )
+            chosen, numbered = there[0], there[0] != whole and not labels
+        found.append((chosen, int(last) if labels else -1))
+    return found

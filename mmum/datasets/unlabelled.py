@@ -1,6 +1,7 @@
 """A folder of images without labels."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
-from mmum.datasets.listing import EXTENSIONS, list_files
+from mmum.datasets.listing import EXTENSIONS, list_files, read_list
 from mmum.datasets.shards import images_in_shard, place_of
 from mmum.errors import InputError
 from mmum.files import warn_on_write_error
@@ -63,8 +64,13 @@ class UnlabelledImages(CustomDataset):
         folder = self.img_prefix
         if '://' not in folder and not Path(folder).is_dir():
             raise InputError(f'the image folder {folder} does not exist: {REMEDY}')
+        if self.ann_file:
+            names = [name for name, _ in read_list(self.ann_file, folder)]
+            listed = [dict(img_path=os.path.join(folder, name)) for name in names]
+        else:
+            listed = super().load_data_list()
         images: list[dict[str, Any]] = []
-        for data in super().load_data_list():
+        for data in listed:
             if data['img_path'].endswith('.tar'):
                 urls = images_in_shard(data['img_path'], self.image_extensions)
                 images += [dict(img_path=url) for url in urls]

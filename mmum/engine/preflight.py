@@ -37,9 +37,9 @@ def preflight(cfg: Config, splits: Sequence[str]) -> None:
             f'pretrained={started} would not be used, because load_from={loaded} replaces all '
             'weights: leave one of them out'
         )
-    for checkpoint in (loaded, started):
+    for checkpoint, key in ((loaded, None), (started, _init_cfg(cfg).get('key'))):
         if checkpoint and '://' not in checkpoint:
-            weights_of(read_checkpoint(checkpoint), checkpoint)
+            weights_of(read_checkpoint(checkpoint), checkpoint, key)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         dataset = unwrap_dataset_cfg(loader.dataset) if loader else None
@@ -50,20 +50,25 @@ def preflight(cfg: Config, splits: Sequence[str]) -> None:
             _check_coco(dataset, split, labelled=not evaluator.get('format_only'))
         num_classes = (cfg.model.get('head') or {}).get('num_classes')
         if type_name(dataset) == 'LabelledImages' and num_classes:
-            _check_labelled(dataset, num_classes, evaluator)
+            _check_labelled(dataset, num_classes)
+
+
+def _init_cfg(cfg: Config) -> Any:
+    backbone = cfg.model.get('backbone') or cfg.model.get('module', {}).get('backbone') or {}
+    return backbone.get('init_cfg') or {}
 
 
 def _checkpoints(cfg: Config) -> tuple[str | None, str | None]:
     """The checkpoints that a config names: of the whole model, and to start its backbone from."""
-    backbone = cfg.model.get('backbone') or cfg.model.get('module', {}).get('backbone') or {}
-    init_cfg = backbone.get('init_cfg') or {}
+    init_cfg = _init_cfg(cfg)
     started = init_cfg.get('checkpoint') if type_name(init_cfg) == 'BackboneCheckpoint' else None
     return cfg.get('load_from'), started
 
 
-def _check_labelled(dataset: Any, num_classes: int, evaluator: dict[str, Any]) -> None:
+def _check_labelled(dataset: Any, num_classes: int) -> None:
     """Check class folders against the number of classes of the model."""
-    folder = Path(dataset.get('data_root') or '', dataset.get('data_prefix') or '')
+    own = Path(dataset.get('data_root') or '', dataset.get('data_prefix') or '')
+    folder = Path(dataset.get('numbering') or own)
     if dataset.get('ann_file') or '://' in str(folder) or not folder.is_dir():
         return  # the data set itself says what is missing
     classes = list_class_folders(folder)
@@ -72,12 +77,6 @@ def _check_labelled(dataset: Any, num_classes: int, evaluator: dict[str, Any]) -
             f'{folder} has {len(classes)} class folders ({preview(classes, 3)}), and the model '
             f'{num_classes} classes: pass --cfg-options num_classes={len(classes)}, or complete '
             'the folder'
-        )
-    topk = evaluator.get('topk', ())
-    if max((topk,) if isinstance(topk, int) else topk, default=1) > num_classes:
-        raise InputError(
-            f'top-{max(topk)} accuracy of {num_classes} classes means nothing: pass --cfg-options '
-            'val_evaluator.topk=1 test_evaluator.topk=1'
         )
 
 

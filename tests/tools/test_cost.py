@@ -26,6 +26,13 @@ def test_counts_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('size, images, most', [('T', 8, 12.2), ('L', 2, 82)])
+def test_the_cross_decoder_stays_as_lean_as_it_is(size, images, most):
+    model, data = build('um_cross_mae', size, 'cpu'), batch('um_cross_mae', images, 256, 'cpu')
+    assert training_cost(model, *data)['gflop'] <= most
+
+
+@pytest.mark.slow
 def test_swin_t_stays_as_lean_as_it_is():
     cost = training_cost(build('um_mae', 'T', 'cpu'), *batch('um_mae', 8, 256, 'cpu'))
     assert cost['gflop'] <= 18.2 and cost['activation_mb'] <= 45

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmum.engine.config.classes import agree_on_classes
 from mmum.engine.config.load import carry_from_file
 from mmum.engine.config.replacements import replace_types, type_name
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
@@ -43,6 +44,7 @@ def prepare(cfg: Config) -> None:
     set_work_dir(cfg)
     replace_types(cfg)
     check_backends(cfg)
+    agree_on_classes(cfg)
     fit_device(cfg)
     list_bad_images(cfg)
     if uses_deepspeed(cfg):

@@ -120,6 +120,8 @@ def _damage(path: Path) -> str | None:
             return f'its part {broken} does not match its checksum'
         content = read_checkpoint(path)
     except (InputError, zipfile.BadZipFile, OSError) as error:
+        if 'was refused because' in str(error):  # whole, but of a source that one should look at
+            raise
         return str(error)
     return None if 'state_dict' in content else 'it holds no weights'
 

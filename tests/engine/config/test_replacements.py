@@ -101,6 +101,13 @@ def test_every_replacement_exists():
         assert hasattr(mmum.engine, name) or hasattr(transforms, name), name
 
 
+def test_images_of_many_channels_keep_their_loader(said):
+    load = dict(type='LoadImageFromFile', color_type='unchanged', imdecode_backend='tifffile')
+    cfg = foreign(train_dataloader=dict(dataset=dict(pipeline=[dict(load)])))
+    replace_types(cfg)
+    assert cfg.train_dataloader.dataset.pipeline[0] == load
+
+
 def test_stock_loaders_however_they_are_wrapped(said):
     """In wrapped data sets, in k-NN's loaders, and by their class; the decoder stays as it was."""
     load = dict(type='LoadImageFromFile', imdecode_backend='cv2')
