@@ -1,5 +1,6 @@
 from .config import load_config, prepare
 from .console import ProgressLogProcessor
+from .detection_hook import DetectionPicturesHook
 from .knn import KNNHook, KNNTestLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .reconstruction_hook import ReconstructionHook
@@ -29,6 +30,7 @@ __all__ = [
     'BFloat16OptimWrapper',
     'CheckpointMatchHook',
     'CompileBlocksHook',
+    'DetectionPicturesHook',
     'FaultTolerantFlexibleRunner',
     'FaultTolerantLocalVisBackend',
     'FaultTolerantRunner',

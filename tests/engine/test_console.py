@@ -10,7 +10,7 @@ from mmum.engine.config.load import load_config
 from mmum.engine.config.options import add_backend, set_epochs
 from mmum.engine.config.shipped import find_config
 from mmum.errors import InputError
-from tests.helpers import SMALL_PRETRAINING, run_tool
+from tests.helpers import SMALL_DETECTOR, SMALL_PRETRAINING, run_tool
 
 CONFIG = 'configs/selfsup/um_mae_swin_nano_mini.py'
 
@@ -63,13 +63,27 @@ def test_speed_and_pictures_go_everywhere(trained):
     assert (picture.width, picture.height) == (3 * 136, 4 * 136)
 
 
+@pytest.mark.slow
+def test_detections_go_everywhere(mini, tmp_path):
+    """Pictures of the same validation images, at every validation."""
+    config = 'configs/detection/mask-rcnn_um-swin-nano_fpn_mini.py'
+    options = [f'data_root={mini}/', *SMALL_DETECTOR, 'val_dataloader.batch_size=2']
+    run_tool('tools/train.py', config, *options, '--tensorboard', '--work-dir', tmp_path)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (events,) = tmp_path.glob('2*/vis_data/events*')
+    accumulator = EventAccumulator(str(events)).Reload()
+    assert accumulator.Tags()['images'] == ['detections_0', 'detections_1']  # 4 images, 2 batches
+    assert 'coco/segm_mAP' in accumulator.Tags()['scalars']
+
+
 def test_backends_are_added_and_none_is_lost():
     cfg = load_config('mask-rcnn_um-swin-nano_fpn_mini')
     add_backend(cfg, 'TensorboardVisBackend')
     add_backend(cfg, 'TensorboardVisBackend')
     kinds = [backend.type for backend in cfg.visualizer.vis_backends]
     assert kinds == ['FaultTolerantLocalVisBackend', 'TensorboardVisBackend']
-    assert cfg.default_hooks.visualization.draw
+    assert [hook.type for hook in cfg.custom_hooks] == ['DetectionPicturesHook']
 
 
 @pytest.mark.parametrize('epochs', [1, 2, 7, 400])

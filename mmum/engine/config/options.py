@@ -164,8 +164,10 @@ def add_backend(cfg: Config, kind: str) -> None:
     backends = list(visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
     if kind not in {type_name(backend) for backend in backends}:
         visualizer.vis_backends = [*backends, dict(type=kind)]
-    if cfg.get('default_scope') == 'mmdet':  # pictures of detections, while validating
-        cfg.merge_from_dict(dict(default_hooks=dict(visualization=dict(draw=True))))
+    hooks = list(cfg.get('custom_hooks') or [])
+    if cfg.get('default_scope') == 'mmdet':
+        if 'DetectionPicturesHook' not in {type_name(hook) for hook in hooks}:
+            cfg.custom_hooks = [*hooks, dict(type='DetectionPicturesHook')]
 
 
 def set_compile(cfg: Config) -> None:
