@@ -3,5 +3,5 @@ _base_ = './default_runtime.py'
 custom_hooks = [
     dict(type='ReconstructionHook', interval=10),
     # is it learning at all?
-    dict(type='TrivialAnswersHook', interval=50),
+    dict(type='TrivialAnswersHook', interval=10),
 ]

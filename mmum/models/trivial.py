@@ -5,14 +5,14 @@ training loss: with ``norm_pix`` every filled unit is normalised like its target
 and deviation, so that of a unit of one colour the differences between its channels count.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmum.masking import VISIBLE, unit_images, unit_patches
 from mmum.models.um_head import UMHead
+
+MAX_NUMBERS = 2**24  # distances at a time
 
 
 def mean_colour(images: Tensor, mask: Tensor, unit: int = 16) -> Tensor:
@@ -45,11 +45,15 @@ def interpolation(images: Tensor, mask: Tensor, unit: int = 16) -> Tensor:
     """
     colours, visible = _unit_colours(images, mask, unit)
     grid = (mask.shape[1], mask.shape[2])
-    weights = _weights(grid, unit, images.device)  # (units, pixels of a unit, units)
-    number, pixels, _ = weights.shape
     seen = torch.cat([colours * visible, visible], -1)  # (N, units, C + 1)
-    filled = weights.flatten(0, 1) @ seen  # (N, units * pixels, C + 1)
-    filled = (filled[..., :-1] / filled[..., -1:]).view(len(images), number, -1)
+    pixels, centres = _places(grid, unit, images.device)
+    number = max(1, MAX_NUMBERS // (pixels.shape[1] * len(centres)))  # of units at a time
+    parts = []
+    for part in pixels.split(number):  # (units, pixels of a unit, 2)
+        distance = (part[:, :, None] - centres).square().sum(-1)
+        parts.append((1 / distance.clamp(min=1e-6)).flatten(0, 1) @ seen)
+    filled = torch.cat(parts, 1)  # (N, units * pixels, C + 1)
+    filled = (filled[..., :-1] / filled[..., -1:]).view(len(images), len(pixels), -1)
     return unit_images(filled, grid, unit)
 
 
@@ -81,12 +85,10 @@ def _unit_colours(images: Tensor, mask: Tensor, unit: int) -> tuple[Tensor, Tens
     return colours, (mask.flatten(1) == VISIBLE).float()[..., None]
 
 
-@lru_cache(maxsize=4)
-def _weights(grid: tuple[int, int], unit: int, device: torch.device) -> Tensor:
-    """Inverse squared distances from every pixel to every unit, in units."""
+def _places(grid: tuple[int, int], unit: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Places of the pixels of every unit (units, pixels, 2), and of the centres (units, 2)."""
     rows, columns = (torch.arange(side * unit, device=device) + 0.5 for side in grid)
     places = torch.stack(torch.meshgrid(rows, columns, indexing='ij'))[None] / unit
-    pixels = unit_patches(places, unit).unflatten(2, (-1, 2))  # (1, units, pixels, 2)
+    pixels = unit_patches(places, unit).unflatten(2, (-1, 2))[0]
     centres = torch.cartesian_prod(*(torch.arange(side, device=device) + 0.5 for side in grid))
-    distance = (pixels[0, :, :, None] - centres).square().sum(-1)
-    return 1 / distance.clamp(min=1e-6)
+    return pixels, centres

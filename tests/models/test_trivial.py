@@ -1,16 +1,14 @@
 """Answers that need no learning, against loops; their scores are in the units of the loss."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
 
 from mmum.engine import trivial_hook
 from mmum.engine.trivial_hook import TrivialAnswersHook
 from mmum.masking import VISIBLE
-from mmum.models import UMHead
+from mmum.models import UMHead, trivial
 from mmum.models.trivial import interpolation, mean_colour, trivial_losses
 from tests.helpers import build_um_mae, data_samples, mask_maps
 
@@ -59,6 +57,13 @@ def test_their_scores_are_losses(norm_pix):
     assert all(score.item() < 1e-6 for score in trivial_losses(head, grey, mask[:1]).values())
 
 
+def test_units_in_parts(monkeypatch):
+    images, mask = torch.rand(1, 3, 64, 128), mask_maps(1, (4, 8))
+    whole = interpolation(images, mask)
+    monkeypatch.setattr(trivial, 'MAX_NUMBERS', 1)
+    assert torch.allclose(interpolation(images, mask), whole, atol=1e-6)
+
+
 def test_a_smooth_image_is_interpolated_better_than_painted():
     ramp = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
     scores = trivial_losses(UMHead(norm_pix=False), ramp, mask_maps(1, (8, 8)))
@@ -85,8 +90,9 @@ def test_testing_gives_them_for_every_image():
 def test_what_it_means(loss, sentence, monkeypatch):
     said = []
     monkeypatch.setattr(trivial_hook, 'print_log', lambda text, *_: said.append(text))
-    scalars = dict(loss=loss, mean_colour=0.124, interpolation=0.115)
-    buffers = {f'train/{name}': HistoryBuffer([value], [1]) for name, value in scalars.items()}
-    runner = SimpleNamespace(message_hub=SimpleNamespace(log_scalars=buffers))
-    TrivialAnswersHook().after_train(runner)
+    hook = TrivialAnswersHook()
+    hook.after_train(None)
+    assert not said  # nothing was scored
+    hook.scores.extend([(loss - 0.01, 0.134, 0.125), (loss + 0.01, 0.114, 0.105)])
+    hook.after_train(None)
     assert len(said) == 1 and re.search(sentence, said[0])

@@ -50,10 +50,16 @@ def peak_rss_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
+def program():
+    """The command that runs: of the clone ``python tools/X.py``, of the wheel ``mmum X``."""
+    path = Path(sys.argv[0])
+    return ['mmum', path.stem] if '.mim' in path.parts else ['python', str(path)]
+
+
 def provenance():
     """The head of a result file."""
     return dict(
-        command=shlex.join(['python', *[str(argument) for argument in sys.argv]]),
+        command=shlex.join([*program(), *[str(argument) for argument in sys.argv[1:]]]),
         hardware=hardware(),
         date=datetime.date.today().isoformat(),
         versions=dict(mmum=mmum.__version__, torch=torch.__version__),
