@@ -33,8 +33,8 @@ class TrivialAnswersHook(Hook):
 
     def __init__(self, interval: int = 10, sentences: int = 3) -> None:
         self.interval, self.sentences = interval, sentences
-        # loss and scores of the same batches
-        self.scores: deque[tuple[float, ...]] = deque(maxlen=50)
+        # loss and scores of the same batches, the last ones
+        self.scores: deque[tuple[float, ...]] = deque(maxlen=10)
         self.seen_checkpoint: str | None = None
         self.said = 0
 
