@@ -222,3 +222,20 @@ def test_options_that_do_not_fit():
         load_config(path, {'train_dataloader.dataset.pipeline.99.x': 1})
     with pytest.raises(InputError, match='absent.py does not exist'):
         load_config('absent.py')
+
+
+@pytest.mark.parametrize('size', [(128, 128), (100, 300), (640, 481)])
+def test_the_nano_pretraining_is_tested_on_images_of_any_size(size, tmp_path):
+    """Those of the mini data set stay as they are, to the pixel."""
+    import cv2
+    import numpy as np
+    from mmpretrain.registry import DATASETS
+
+    image = np.random.randint(0, 256, (*size, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    cfg = load_config('um_mae_swin_nano_mini', dict(data_root=str(tmp_path)))
+    init_default_scope('mmpretrain')
+    inputs = DATASETS.build(cfg.test_dataloader.dataset)[0]['inputs']
+    assert inputs.shape == (3, 128, 128)
+    if size == (128, 128):
+        assert torch.equal(inputs, torch.from_numpy(image).permute(2, 0, 1))
