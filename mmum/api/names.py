@@ -27,9 +27,11 @@ def register_with_mmpretrain() -> None:
     """Let ``mmpretrain.list_models`` and ``get_model`` know the configs of mmum."""
     from mmpretrain.apis.model import ModelHub
 
+    if ModelHub.has('um_mae_swin_t'):
+        return
     for folder in HUB_FOLDERS:
         index = resources() / 'configs' / folder / 'metafile.yml'
-        if index.is_file() and not ModelHub.has(index.parent.name):
+        if index.is_file():
             ModelHub.register_model_index(index, config_prefix=resources())
 
 

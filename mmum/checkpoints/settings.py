@@ -92,16 +92,22 @@ def settings_of_config(cfg: Mapping[str, Any]) -> Settings:
         halved = compact and ratios == (4, 2, 1, 1)
         backbone['sr_ratios'] = dense_ratios or ((8, 4, 2, 1) if halved else ratios)
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    fields = {k: preprocessor[k] for k in ('mean', 'std', 'to_rgb') if preprocessor.get(k)}
-    loader = cfg.get('train_dataloader') or cfg.get('test_dataloader') or {}
-    return Settings(backbone, _input_size(loader.get('dataset')) or 256, **fields)
+    fields = {k: preprocessor[k] for k in ('mean', 'std') if preprocessor.get(k)}
+    if preprocessor:  # mmpretrain's word, and mmdet's
+        fields['to_rgb'] = bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))
+    size = _input_size(cfg.get('train_dataloader') or cfg.get('test_dataloader'))
+    own = backbone.get('img_size')
+    return Settings(backbone, size or (own if isinstance(own, int) else 256), **fields)
 
 
-def _input_size(dataset: Any) -> int | None:
-    """Side of the images that a pipeline makes, as its mask says."""
-    for transform in (dataset or {}).get('pipeline') or ():
-        if isinstance(transform, Mapping) and isinstance(transform.get('input_size'), int):
-            return int(transform['input_size'])
+def _input_size(value: Any) -> int | None:
+    """Side of the images that a pipeline makes, as its mask says, however it is wrapped."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get('input_size'), int):
+            return int(value['input_size'])
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return next((size for item in value if (size := _input_size(item))), None)
     return None
 
 

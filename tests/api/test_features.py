@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 import mmum
 from mmum.checkpoints import read_checkpoint, write_backbone
-from mmum.checkpoints.settings import parse_config
+from mmum.checkpoints.settings import parse_config, settings_of_config
 from mmum.errors import InputError
 from mmum.models import UMPVT, UMStockSwin, UMSwin, UMViT
 from tests.helpers import SMALL_ARCH, SMALL_PVT, SMALLER, Evil, build_um_mae
@@ -110,6 +110,26 @@ def test_the_sizes_with_a_name(tmp_path):
     for kind, arch in ((UMPVT, 'small'), (UMViT, 'base')):
         torch.save(kind(arch).state_dict(), tmp_path / 'x.pth')
         assert mmum.load_backbone(tmp_path / 'x.pth').resolve_arch(arch) == kind.arch_zoo[arch]
+
+
+@pytest.mark.parametrize(
+    'preprocessor, to_rgb',
+    [
+        (dict(mean=[1.0], std=[2.0], to_rgb=True), True),
+        (dict(mean=[1.0], std=[2.0], to_rgb=False), False),
+        (dict(mean=[1.0], std=[2.0]), False),
+        (dict(mean=[1.0], std=[2.0], bgr_to_rgb=True), True),
+    ],
+)
+def test_channels_and_size_are_those_of_the_training(preprocessor, to_rgb):
+    """The order of channels also where it is not turned; the size also in wrapped data sets."""
+    pipeline = [dict(type='LoadImageStrict'), dict(type='UniformMask', input_size=96)]
+    wrapped = dict(type='RepeatDataset', dataset=dict(type='UnlabelledImages', pipeline=pipeline))
+    model = dict(type='UMMAE', backbone=dict(type='UMViT', img_size=224))
+    cfg = dict(model=model, data_preprocessor=preprocessor)
+    settings = settings_of_config(dict(cfg, train_dataloader=dict(dataset=wrapped)))
+    assert settings.to_rgb == to_rgb and settings.image_size == 96
+    assert settings_of_config(cfg).image_size == 224
 
 
 def test_the_saved_config_is_read_and_not_run():

@@ -10,7 +10,7 @@ import torch
 
 import mmum
 from mmum.checkpoints import read_checkpoint, weights_of
-from mmum.engine.reliability.resume import find_latest_checkpoint
+from mmum.engine.reliability.resume import _read_for_mmengine, find_latest_checkpoint
 from mmum.errors import InputError
 from mmum.models import UMStockSwin, UMSwin
 from tests.helpers import SMALL_ARCH, Evil
@@ -35,6 +35,18 @@ def test_prefixes_and_places(prefix, place, weights, tmp_path):
     torch.save(content if place is None else {place: content, 'epoch': 3}, tmp_path / 'x.pth')
     loaded = mmum.load_backbone(tmp_path / 'x.pth').state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', 'model.', '_orig_mod.'])
+@pytest.mark.parametrize('place', [None, 'state_dict', 'model', 'teacher'])
+def test_mmengine_gets_the_same_weights(prefix, place, weights, tmp_path):
+    """Where it would find nothing, and test random weights: it looks under state_dict alone."""
+    content = wrap(wrap(weights, 'backbone.'), prefix)
+    torch.save(content if place is None else {place: content, 'epoch': 3}, tmp_path / 'x.pth')
+    loaded = _read_for_mmengine(str(tmp_path / 'x.pth'))['state_dict']
+    names = {name.removeprefix('module.'): value for name, value in loaded.items()}
+    assert set(names) == {f'backbone.{name}' for name in weights}
+    assert all(torch.equal(names[f'backbone.{name}'], value) for name, value in weights.items())
 
 
 def test_several_sets_of_weights(weights, tmp_path):

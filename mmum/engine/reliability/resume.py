@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
 
-from mmum.checkpoints import read_checkpoint
+from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.checkpoints.authors_files import as_own
 from mmum.errors import InputError, preview
 
@@ -52,7 +52,12 @@ def _read_for_mmengine(filename: str, map_location: Any = None) -> dict[str, Any
             f'{filename} cannot be read safely from {scheme}://: download it, and give '
             'the path of the file'
         )
-    return as_own(read_checkpoint(filename))
+    content = as_own(read_checkpoint(filename))
+    # mmengine looks under state_dict alone, and drops no more than module. from names.
+    weights = weights_of(content, filename)
+    if set(weights) - set(content.get('state_dict') or ()):
+        content = {**content, 'state_dict': weights}
+    return content
 
 
 def check_unused(work_dir: str | Path) -> None:
