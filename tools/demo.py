@@ -101,7 +101,7 @@ def main() -> None:
     file = args.result or out / 'result.json'
     check_out(file)
     ensure_mini(args.data, out / 'data.log', show)
-    study = transfer.TransferStudy(
+    found = transfer.run_transfer(
         out,
         args.data,
         args.seeds,
@@ -112,7 +112,7 @@ def main() -> None:
         args.pretrain_options,
         args.detect_options,
     )
-    result = dict(provenance=provenance(), **study.run())
+    result = dict(provenance=provenance(), **found)
     table = transfer.table(result)
     write_result(file, result, table)
     pictures = (out / f'pretrain_um_mae_{args.seeds[0]}' / 'reconstruction').glob('*.png')

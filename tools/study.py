@@ -1,74 +1,162 @@
-"""Run a study of several trainings over seeds: detectors from scratch, UM-MAE and SimMIM.
+"""Run a study: trainings over seeds, to a result file, its table and its charts.
 
-    python tools/study.py transfer --seeds 0 1 2
+    python tools/study.py transfer --seeds 0 1 2       heads and starts on the mini set
+    python tools/study.py curves --seeds 0 1 2         lengths of the pre-training, on nuclei
+    python tools/study.py starts --seeds 0 1 2 3 4     starts, each with its best learning rate
+    python tools/study.py labels --seeds 0 1 2         numbers of labelled images
+    python tools/study.py ablations --seeds 0 1 2      one change of the pre-training a row
 
-Writes --out, its table beside it as Markdown and a chart as PNG. Finished runs are kept: the same
-command resumes a study that was interrupted.
+Finished runs are kept: the same command resumes a study that was interrupted.
 """
 
 from pathlib import Path
 
-from benchmarks import transfer
+from benchmarks import charts, nuclei, transfer
+from benchmarks.arms import arms_table
 from benchmarks.report import check_out, provenance, write_result
 from benchmarks.stages import ensure_mini
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 
+NUCLEI = dict(
+    curves=('AP after pre-trainings of several lengths', dict(pretrain_iters=[300, 1000, 3000])),
+    starts=('every start with its best learning rate and layer decay', {}),
+    labels=('AP over the number of labelled images', dict(labels=list(nuclei.LABELS))),
+    ablations=('one change of the pre-training a row', {}),
+)
+
 
 def parse_args():
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    transfer_parser = commands.add_parser(
-        'transfer', help='heads x starts x seeds on the mini data set'
-    )
-    transfer_parser.add_argument(
+    mini = commands.add_parser('transfer', help='heads x starts x seeds on the mini data set')
+    mini.add_argument('--heads', nargs='+', choices=transfer.HEADS, default=list(transfer.HEADS))
+    add_common(mini, 'transfer', transfer.STARTS, list(transfer.STARTS), 'data/mini')
+    for name, (text, defaults) in NUCLEI.items():
+        command = commands.add_parser(name, help=f'{text}, on nuclei')
+        add_common(command, name, nuclei.STARTS, ['scratch', 'um_mae', 'two_stages'], 'data/nuclei')
+        command.add_argument(
+            '--labels',
+            type=int,
+            nargs='+',
+            choices=nuclei.LABELS,
+            default=[50],
+            help='numbers of labelled images',
+        )
+        command.add_argument(
+            '--pretrain-iters', type=int, nargs='+', default=[3000], help='steps of pre-trainings'
+        )
+        command.add_argument('--detect-iters', type=int, default=1000, help='steps of detectors')
+        command.set_defaults(**defaults)
+    return parser.parse_args()
+
+
+def add_common(command, name, starts, chosen, data):
+    """Arguments of every study."""
+    command.add_argument(
         '--seeds',
         type=int,
         nargs='+',
         default=[0, 1, 2],
         help='one of everything for each (default: 0 1 2)',
     )
-    transfer_parser.add_argument(
-        '--starts', nargs='+', choices=list(transfer.STARTS), default=list(transfer.STARTS)
-    )
-    transfer_parser.add_argument(
-        '--heads', nargs='+', choices=list(transfer.HEADS), default=list(transfer.HEADS)
-    )
-    transfer_parser.add_argument(
+    command.add_argument('--starts', nargs='+', choices=list(starts), default=chosen)
+    command.add_argument(
         '--jobs', type=int, default=1, help='runs at a time, which share the cores (default: 1)'
     )
-    transfer_parser.add_argument(
+    command.add_argument(
         '--pretrain-once',
         action='store_true',
         help='with the first seed only, for the detectors of all seeds',
     )
-    transfer_parser.add_argument(
-        '--data',
-        default='data/mini',
-        help='the mini data set, made if it is not there (default: data/mini)',
-    )
-    transfer_parser.add_argument(
+    made = ', made if it is not there' if name == 'transfer' else ' of prepare_data.py'
+    command.add_argument('--data', default=data, help=f'the data set{made} (default: {data})')
+    command.add_argument(
         '--work-dir', default='work_dirs/study', help='for runs and logs (default: work_dirs/study)'
     )
-    transfer_parser.add_argument(
-        '--pretrain-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='--cfg-options of pre-trainings',
+    for option, what in (
+        ('--pretrain-options', 'pre-trainings'),
+        ('--detect-options', 'detectors'),
+    ):
+        command.add_argument(
+            option, nargs='+', default=[], metavar='KEY=VALUE', help=f'--cfg-options of {what}'
+        )
+    command.add_argument(
+        '--out', metavar='FILE.json', help=f'result file (default: WORK_DIR/{name}.json)'
     )
-    transfer_parser.add_argument(
-        '--detect-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='--cfg-options of detectors',
+
+
+def show(line):
+    print(line, flush=True)
+
+
+def run_transfer(args, chart):
+    """The study on the mini set: its result and its table."""
+    ensure_mini(args.data, Path(args.work_dir, 'data.log'), show)
+    found = transfer.run_transfer(
+        args.work_dir,
+        args.data,
+        args.seeds,
+        args.starts,
+        args.heads,
+        args.jobs,
+        show,
+        args.pretrain_options,
+        args.detect_options,
+        args.pretrain_once,
     )
-    transfer_parser.add_argument(
-        '--out', metavar='FILE.json', help='result file (default: WORK_DIR/transfer.json)'
+    result = dict(provenance=provenance(), **found)
+    transfer.picture(result, chart)
+    return result, transfer.table(result)
+
+
+def run_nuclei(args, chart):
+    """A study on nuclei: its result and its table."""
+    if not Path(args.data, 'annotations', 'val_report.json').is_file():
+        raise InputError(
+            f'{args.data} is not the data set: write it with tools/prepare_data.py nuclei '
+            f'stage1_train.zip --out {args.data}'
+        )
+    study = nuclei.NucleiStudy(
+        args.data,
+        args.seeds,
+        args.starts,
+        args.labels,
+        args.pretrain_iters,
+        args.detect_iters,
+        args.work_dir,
+        args.jobs,
+        show,
+        args.pretrain_once,
+        args.pretrain_options,
+        args.detect_options,
     )
-    return parser.parse_args()
+    run = dict(
+        curves=study.curves,
+        starts=study.starts_chosen,
+        labels=study.label_curve,
+        ablations=study.ablations,
+    )[args.command]
+    about, rows, *further = run()
+    settings = dict(
+        about=about,
+        once=args.pretrain_once,
+        pretrain_options=args.pretrain_options,
+        detect_options=args.detect_options,
+    )
+    result = dict(provenance=provenance(), settings=settings, rows=rows)
+    for more in further:
+        result |= more
+    if args.command == 'labels':
+        charts.ap_over(result, nuclei.NAMES, chart, 'labels', 'labelled images')
+    elif args.command == 'curves':
+        charts.ap_over(result, nuclei.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
+    else:
+        charts.ap_bars(result, nuclei.NAMES, chart)
+    if any(row['pretraining'] for row in rows):
+        charts.loss_curves(result, nuclei.NAMES, chart.with_stem(f'{chart.stem}_loss'))
+    return result, arms_table(result)
 
 
 def main():
@@ -79,30 +167,12 @@ def main():
         )
     if args.jobs < 1:
         raise InputError(f'--jobs {args.jobs} should be at least 1')
-    out = args.out or f'{args.work_dir}/transfer.json'
+    out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
-
-    def report(line):
-        print(line, flush=True)
-
-    ensure_mini(args.data, Path(args.work_dir, 'data.log'), report)
-    study = transfer.TransferStudy(
-        args.work_dir,
-        args.data,
-        args.seeds,
-        args.starts,
-        args.heads,
-        args.jobs,
-        report,
-        args.pretrain_options,
-        args.detect_options,
-        args.pretrain_once,
-    )
-    result = dict(provenance=provenance(), **study.run())
-    table = transfer.table(result)
+    run = run_transfer if args.command == 'transfer' else run_nuclei
+    result, table = run(args, out.with_suffix('.png'))
     write_result(out, result, table)
-    transfer.picture(result, Path(out).with_suffix('.png'))
-    print(f'\n{table}\nwritten to {out}, and {Path(out).with_suffix(".png")}')
+    print(f'\n{table}\nwritten to {out}, and {out.with_suffix(".png")}')
 
 
 if __name__ == '__main__':

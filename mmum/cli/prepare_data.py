@@ -1,7 +1,8 @@
-"""Write the mini data set, pack a folder of images into tar files, or check a copy of COCO or
-ImageNet.
+"""Write the mini data set or nuclei, pack a folder of images into tar files, or check a copy of
+COCO or ImageNet.
 
     mmum prepare-data mini --out data/mini
+    mmum prepare-data nuclei stage1_train.zip --out data/nuclei
     mmum prepare-data shards FOLDER SHARDS
     mmum prepare-data coco data/coco
     mmum prepare-data imagenet data/imagenet
@@ -21,6 +22,7 @@ from mmum.cli.command import argument_parser
 from mmum.datasets.checks.layout import inspect_coco_layout, inspect_imagenet_layout
 from mmum.datasets.listing import EXTENSIONS, list_files
 from mmum.datasets.mini import write_mini
+from mmum.datasets.nuclei import write_nuclei
 from mmum.datasets.shards import write_shards
 from mmum.errors import InputError
 from mmum.files import atomic_folder
@@ -51,6 +53,13 @@ def parse_args() -> argparse.Namespace:
     mini.add_argument(
         '--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)'
     )
+    nuclei = commands.add_parser(
+        'nuclei', help='write nuclei as COCO: real microscopy images of the 2018 Data Science Bowl'
+    )
+    nuclei.add_argument(
+        'source', help='stage1_train.zip of BBBC038, what is in it, or a folder written by this'
+    )
+    nuclei.add_argument('--out', required=True, help='folder to write to')
     shards = commands.add_parser('shards', help='pack a folder of images into tar files')
     shards.add_argument('root', help='the folder of images, of any depth')
     shards.add_argument('out', help='folder to write to; pre-train with data_root=OUT')
@@ -152,6 +161,19 @@ def make_mini(args: argparse.Namespace) -> None:
     print(f'{written} images in {out}, {time.time() - start:.0f} s')
 
 
+def make_nuclei(args: argparse.Namespace) -> None:
+    """Write nuclei."""
+    source, out = Path(args.source), Path(args.out)
+    if not source.exists():
+        raise InputError(f'{source} does not exist: give stage1_train.zip, or what is in it')
+    with new_folder(out) as partial:
+        counts = write_nuclei(
+            source, partial, lambda items, name: track(list(items), f'{name:>10}')
+        )
+    written = ', '.join(f'{name} {number}' for name, number in counts.items())
+    print(f'images of the annotation files in {out}/annotations: {written}')
+
+
 def main() -> None:
     args = parse_args()
-    dict(mini=make_mini, shards=pack).get(args.command, check_layout)(args)
+    dict(mini=make_mini, nuclei=make_nuclei, shards=pack).get(args.command, check_layout)(args)

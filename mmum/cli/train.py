@@ -29,8 +29,12 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='continue from this checkpoint, or without one from the last in the work directory',
     )
-    parser.add_argument(
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
         '--epochs', type=int, metavar='N', help='stretch the schedule of the config to N epochs'
+    )
+    length.add_argument(
+        '--iters', type=int, metavar='N', help='the same for a config that trains by iterations'
     )
     parser.add_argument(
         '--amp',
@@ -82,6 +86,8 @@ def main() -> None:
         cfg.work_dir = args.work_dir
     if args.epochs is not None:
         options.set_epochs(cfg, args.epochs)
+    if args.iters is not None:
+        options.set_iters(cfg, args.iters)
     if args.amp:
         options.set_amp(cfg, args.amp)
     if args.compile:

@@ -55,7 +55,7 @@ class TrivialAnswersHook(Hook):
                 mask = model.masks(data['data_samples'])
                 losses = trivial_losses(model.head, data['inputs'], mask)
             scores = {name: float(values.mean()) for name, values in losses.items()}
-            self.scores.append((float(outputs['loss']), *scores.values()))
+            self.scores.append((float(outputs['loss'].detach()), *scores.values()))
             for name, score in scores.items():
                 runner.message_hub.update_scalar(f'train/{name}', score)
         checkpoint = runner.message_hub.runtime_info.get('last_ckpt')

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from benchmarks import transfer
+from benchmarks import runs, transfer
 
 from tests.helpers import ROOT, SMALL_DETECTOR, SMALL_PRETRAINING, call_tool
 
@@ -21,7 +21,7 @@ def run_here(name, log, *command, **env):
 
 
 def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, 'run_stage', run_here)
+    monkeypatch.setattr(runs, 'run_stage', run_here)
 
     def study(*arguments):
         return call_tool(
@@ -60,9 +60,9 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
     assert cv2.imread(str(tmp_path / 'study' / 'transfer.png')).shape[0] > 200
     assert '[3/3]' in output and '| Mask R-CNN | SimMIM |' in output
     log = (tmp_path / 'study' / 'mask_rcnn_simmim_3.log').read_text()
-    assert 'pretrain_simmim_3/epoch_2.pth' in log and 'unused: 2 (neck.' in log
+    assert 'pretrain_simmim_3/backbone.safetensors' in log and 'unused: 0' in log
     # nothing is made twice
-    monkeypatch.setattr(transfer, 'run_stage', None)
+    monkeypatch.setattr(runs, 'run_stage', None)
     code, output = study(*options)
     assert code == 0 and output.count('was there') == 3, output[-3000:]
     again = json.loads((tmp_path / 'study' / 'transfer.json').read_text())

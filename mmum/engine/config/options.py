@@ -77,26 +77,34 @@ def set_show(cfg: Config, show: bool, show_dir: str | None) -> None:
 def set_amp(cfg: Config, dtype: str = 'auto') -> None:
     """Mixed precision.
 
-    bfloat16 where the GPU or CPU has it; otherwise, on a GPU, float16 with loss scaling. Detectors
-    stay in float32 on a CPU, where mmcv's operators know no bfloat16.
+    bfloat16 where the GPU or CPU has it; otherwise, on a GPU, float16 with loss scaling. mmcv's
+    operators know no bfloat16, and mmdet casts boxes to the type of the features, whose 8 bits
+    would round a coordinate of 1000 to 4 px: detectors train in float16 on a GPU, as with mmdet's
+    own ``--amp``, and stay in float32 on a CPU.
 
     Args:
         cfg (Config): The config, changed in place.
         dtype (str): 'bf16', 'fp16', or 'auto' for what the hardware has. Defaults to 'auto'.
 
     Raises:
-        InputError: If float16 is asked for on a CPU or with DeepSpeed.
+        InputError: If float16 is asked for on a CPU or with DeepSpeed, or bfloat16 for a detector.
     """
-    gpu = torch.cuda.is_available()
+    gpu, detector = torch.cuda.is_available(), cfg.get('default_scope') == 'mmdet'
+    if detector and dtype == 'bf16':
+        raise InputError(
+            "--amp bf16 is not for detectors: mmcv's operators know no bfloat16, and boxes would "
+            'be rounded to 8 bits; give --amp, which is float16 on a GPU'
+        )
+    fp16 = gpu and (detector or not torch.cuda.is_bf16_supported())
     if dtype == 'fp16' and (uses_deepspeed(cfg) or not gpu):
         where = 'DeepSpeed autocasts' if uses_deepspeed(cfg) else 'a CPU trains'
         raise InputError(f'--amp fp16 is for GPUs, and {where} in bfloat16 only: give --amp bf16')
     if uses_deepspeed(cfg):
         autocast_deepspeed(cfg)
-    elif gpu and (dtype == 'fp16' or dtype == 'auto' and not torch.cuda.is_bf16_supported()):
+    elif gpu and (dtype == 'fp16' or dtype == 'auto' and fp16):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    elif not gpu and cfg.get('default_scope') == 'mmdet':
+    elif not gpu and detector:
         print_log(
             '--amp: on a CPU mmcv has its operators in float32 only, training goes on in float32',
             'current',
@@ -119,29 +127,56 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     Raises:
         InputError: If the number is not positive, or if the config trains by iterations.
     """
-    old = (cfg.get('train_cfg') or {}).get('max_epochs')
+    _set_length(cfg, epochs, 'epochs')
+
+
+def set_iters(cfg: Config, iters: int) -> None:
+    """Train for another number of iterations, as :func:`set_epochs`.
+
+    An interval of validation or of checkpoints that was the whole training stays so.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        iters (int): Number of iterations.
+
+    Raises:
+        InputError: If the number is not positive, or if the config trains by epochs.
+    """
+    _set_length(cfg, iters, 'iters')
+
+
+def _set_length(cfg: Config, length: int, unit: str) -> None:
+    other = dict(epochs='iters', iters='epochs')[unit]
+    train_cfg, key = cfg.get('train_cfg') or {}, f'max_{unit}'
+    old = train_cfg.get(key)
     if old is None:
+        instead = f'give --{other} N' if f'max_{other}' in train_cfg else 'it trains nothing'
         raise InputError(
-            f'--epochs {epochs} is for configs that train by epochs, and this one has no '
-            'train_cfg.max_epochs: set train_cfg.max_iters and param_scheduler'
+            f'--{unit} {length} is for configs that train by {unit}, and this one has no '
+            f'train_cfg.{key}: {instead}'
         )
-    if epochs < 1:
-        raise InputError(f'--epochs {epochs} should be at least 1')
-    share = epochs / old
-    cfg.train_cfg.max_epochs = epochs
+    if length < 1:
+        raise InputError(f'--{unit} {length} should be at least 1')
+    share, by_epoch = length / old, unit == 'epochs'
+    train_cfg[key] = length
+    if not by_epoch:
+        checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        for owner, name in ((train_cfg, 'val_interval'), (checkpoint, 'interval')):
+            if owner.get(name) == old:
+                owner[name] = length
     schedules = cfg.get('param_scheduler') or []
     for schedule in schedules if isinstance(schedules, (list, tuple)) else [schedules]:
-        if not schedule.get('by_epoch', True):
+        if schedule.get('by_epoch', True) != by_epoch:
             continue  # a warm-up in steps
-        to_iter = schedule.get('convert_to_iter_based', False)
-        for key in ('begin', 'end', 'T_max', 'milestones', 'total_iters'):
-            if key not in schedule:
+        fractions = schedule.get('convert_to_iter_based', False)
+        for name in ('begin', 'end', 'T_max', 'milestones', 'total_iters'):
+            if name not in schedule:
                 continue
-            value = schedule[key]
-            schedule[key] = (
-                [_stretch(v, share, to_iter) for v in value]
+            value = schedule[name]
+            schedule[name] = (
+                [_stretch(v, share, fractions) for v in value]
                 if isinstance(value, (list, tuple))
-                else _stretch(value, share, to_iter)
+                else _stretch(value, share, fractions)
             )
 
 

@@ -1,0 +1,204 @@
+"""Nuclei: real microscopy images with masks, as COCO, from the public download.
+
+The images of stage 1 of the 2018 Data Science Bowl (Broad Bioimage Benchmark Collection, BBBC038,
+CC0), whose archive ``stage1_train.zip`` has a folder per image with ``images/ID.png`` and a PNG of
+every nucleus in ``masks/``.
+"""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from mmum.datasets.checks.annotations import read_coco
+from mmum.errors import InputError
+
+SUBSETS = (25, 50, 100, 200)
+HALVES = ('choose', 'report')
+LAYOUT = 'ID/images/ID.png and ID/masks/*.png'
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+def write_nuclei(source: str | Path, out: str | Path, progress: Progress) -> dict[str, int]:
+    """Write the data set.
+
+    A quarter of the images of every kind is for validation; which ones, and which are labelled in
+    the subsets, follows from hashes of their names. The validation images are halved once more:
+    what is chosen on ``val_choose.json`` is reported on ``val_report.json``.
+
+    Args:
+        source (str | Path): The archive, its unpacked folder, or a folder that this function wrote.
+        out (str | Path): Folder to fill: ``train/``, ``val/`` and
+            ``annotations/{train,train_25,train_50,train_100,train_200,val,val_choose,val_report}``
+            ``.json``.
+        progress (Callable): Wraps an iterable to show progress; called with (iterable, name).
+
+    Returns:
+        dict[str, int]: Number of images per annotation file.
+
+    Raises:
+        InputError: If the source is neither.
+    """
+    source, out = Path(source), Path(out)
+    (out / 'annotations').mkdir(parents=True, exist_ok=True)
+    if (source / 'annotations' / 'train.json').is_file():
+        files = _copy(source, out, progress)
+    else:
+        files = _convert(_images(source), out, progress)
+    chosen = sorted(files['val']['images'], key=_order)
+    for number, half in enumerate(HALVES):
+        files[f'val_{half}'] = _subset(files['val'], chosen[number::2])
+    for name, coco in files.items():
+        (out / 'annotations' / f'{name}.json').write_text(json.dumps(coco))
+    return {name: len(coco['images']) for name, coco in files.items()}
+
+
+def _copy(source: Path, out: Path, progress: Progress) -> dict[str, dict[str, Any]]:
+    """Copy a folder of the same layout."""
+    files = {}
+    for name in ('train', *(f'train_{number}' for number in SUBSETS), 'val'):
+        files[name] = read_coco(source / 'annotations' / f'{name}.json')
+    for split in ('train', 'val'):
+        (out / split).mkdir()
+        for image in progress(files[split]['images'], split):
+            path = source / split / image['file_name']
+            if not path.is_file():
+                raise InputError(f'{path} does not exist, but is in {split}.json')
+            shutil.copyfile(path, out / split / image['file_name'])
+    return files
+
+
+def _images(source: Path) -> dict[str, tuple[Any, list[Any]]]:
+    """{id: (path of the image, paths of its masks)} of the download, in its archive or unpacked."""
+    if source.is_dir():
+        root: Any = source
+    elif zipfile.is_zipfile(source):
+        root = zipfile.Path(zipfile.ZipFile(source))
+    else:
+        raise InputError(
+            f'{source} is no folder and no zip file: give stage1_train.zip, or what is in it'
+        )
+    inside = root / 'stage1_train'
+    found = {}
+    for folder in (inside if inside.is_dir() else root).iterdir():
+        images, masks = folder / 'images', folder / 'masks'
+        if not images.is_dir() or not masks.is_dir():
+            continue
+        paths = [path for path in images.iterdir() if path.name.endswith('.png')]
+        if len(paths) != 1:
+            raise InputError(f'{images} holds {len(paths)} PNG files where one is expected')
+        found[folder.name] = (paths[0], [p for p in masks.iterdir() if p.name.endswith('.png')])
+    if not found:
+        raise InputError(f'{source} holds no images: {LAYOUT} are expected')
+    return found
+
+
+def _convert(
+    images: dict[str, tuple[Any, list[Any]]], out: Path, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Write images as JPEG and masks as COCO."""
+    records: dict[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]] = {}
+    for split in ('train', 'val'):
+        (out / split).mkdir()
+    pictures = out / 'train'  # those of validation move when the kinds are known
+    for name, (path, masks) in progress(sorted(images.items()), 'nuclei'):
+        pixels = _decode(path, cv2.IMREAD_COLOR)
+        kind = kind_of(pixels)
+        height, width = pixels.shape[:2]
+        image = dict(file_name=f'{name[:16]}.jpg', width=width, height=height, kind=kind)
+        cv2.imwrite(str(pictures / image['file_name']), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        nuclei = []
+        for mask_path in sorted(masks, key=lambda p: p.name):
+            mask = _decode(mask_path, cv2.IMREAD_GRAYSCALE) > 127
+            if mask.shape != (height, width):
+                raise InputError(
+                    f'{mask_path} is {mask.shape[1]}x{mask.shape[0]}, its image {width}x{height}'
+                )
+            if mask.any():
+                nuclei.append(_annotation(mask))
+        records.setdefault(kind, []).append((image, nuclei))
+
+    splits: dict[str, list[Any]] = dict(train=[], val=[])
+    for group in records.values():
+        group.sort(key=lambda record: _order(record[0]))
+        number = round(len(group) / 4)
+        splits['val'] += group[:number]
+        splits['train'] += group[number:]
+    for image, _ in splits['val']:
+        (pictures / image['file_name']).rename(out / 'val' / image['file_name'])
+
+    files = {}
+    for split, group in splits.items():
+        group.sort(key=lambda record: record[0]['file_name'])
+        coco = dict(
+            info=dict(description=f'nuclei {split}: 2018 Data Science Bowl, stage 1, CC0'),
+            categories=[dict(id=1, name='nucleus')],
+            images=[dict(id=i, **image) for i, (image, _) in enumerate(group, 1)],
+            annotations=[],
+        )
+        for i, (_, nuclei) in enumerate(group, 1):
+            coco['annotations'] += [dict(image_id=i, **nucleus) for nucleus in nuclei]
+        for i, annotation in enumerate(coco['annotations'], 1):
+            annotation['id'] = i
+        files[split] = coco
+    order = sorted(files['train']['images'], key=_order)
+    for number in SUBSETS:
+        files[f'train_{number}'] = _subset(files['train'], order[:number])
+    return files
+
+
+def kind_of(pixels: np.ndarray) -> str:
+    """Kind of a microscopy image: 'stained' tissue has colour, 'fluorescence' is dark,
+    'brightfield' is not.
+
+    Args:
+        pixels (np.ndarray): uint8 (H, W, 3).
+
+    Returns:
+        str: The kind.
+    """
+    colour = np.ptp(pixels.astype(np.int16), axis=2).mean()
+    if colour > 6:
+        return 'stained'
+    return 'fluorescence' if pixels.mean() < 110 else 'brightfield'
+
+
+def _annotation(mask: np.ndarray) -> dict[str, Any]:
+    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return dict(
+        category_id=1,
+        iscrowd=0,
+        area=int(mask.sum()),
+        bbox=[float(side) for side in coco_mask.toBbox(rle)],
+        segmentation=dict(size=list(mask.shape), counts=rle['counts'].decode()),
+    )
+
+
+def _decode(path: Any, flag: int) -> np.ndarray:
+    """Read an image, also of an archive."""
+    pixels: Any = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flag)
+    if pixels is None:
+        raise InputError(f'{path} cannot be decoded: is the download complete?')
+    return pixels
+
+
+def _order(image: dict[str, Any]) -> str:
+    return hashlib.sha256(image['file_name'].encode()).hexdigest()
+
+
+def _subset(coco: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
+    """Part of an annotation file, in its order."""
+    ids = {image['id'] for image in images}
+    return dict(
+        coco,
+        images=[image for image in coco['images'] if image['id'] in ids],
+        annotations=[one for one in coco['annotations'] if one['image_id'] in ids],
+    )

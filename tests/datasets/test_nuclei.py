@@ -1,0 +1,107 @@
+"""Nuclei from the layout of the public download."""
+
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from mmum.datasets.checks.annotations import inspect_coco
+from mmum.datasets.nuclei import kind_of
+from tests.helpers import call_tool
+
+COUNT = 36
+
+
+@pytest.fixture(scope='module')
+def download(tmp_path_factory):
+    """``stage1_train/``: images of three kinds, each with two nuclei."""
+    root = tmp_path_factory.mktemp('bbbc038') / 'stage1_train'
+    random = np.random.default_rng(0)
+    for index in range(COUNT):
+        folder = root / f'{index:02x}{"ab" * 31}'[:64]
+        (folder / 'images').mkdir(parents=True)
+        (folder / 'masks').mkdir()
+        base = [(10, 10, 10), (220, 220, 220), (190, 120, 200)][index % 3]
+        image = np.full((40, 56, 3), base, np.uint8) + random.integers(0, 4, (40, 56, 1), np.uint8)
+        cv2.imwrite(str(folder / 'images' / f'{folder.name}.png'), image)
+        for number in range(2):
+            mask = np.zeros((40, 56), np.uint8)
+            mask[4 + index % 5 : 12, 3 + 20 * number : 13 + 20 * number] = 255
+            cv2.imwrite(str(folder / 'masks' / f'{number}.png'), mask)
+        (folder / 'masks' / '.DS_Store').write_bytes(b'x')
+    return root
+
+
+def read(folder, name):
+    return json.loads((folder / 'annotations' / f'{name}.json').read_text())
+
+
+@pytest.mark.parametrize('packed', [False, True])
+def test_the_download_becomes_coco(download, tmp_path, packed):
+    source = download.parent
+    if packed:
+        source = tmp_path / 'stage1_train.zip'
+        with zipfile.ZipFile(source, 'w') as archive:
+            for path in download.rglob('*'):
+                archive.write(path, path.relative_to(download))
+    out = tmp_path / 'nuclei'
+    code, output = call_tool('tools/prepare_data.py', 'nuclei', source, '--out', out)
+    assert code == 0, output
+    train, val = read(out, 'train'), read(out, 'val')
+    assert (len(train['images']), len(val['images'])) == (27, 9)
+    assert 'train_25 25' in output
+    names = {image['file_name'] for image in train['images'] + val['images']}
+    assert len(names) == COUNT and {image['kind'] for image in val['images']} == {
+        'fluorescence',
+        'brightfield',
+        'stained',
+    }
+    for split, coco in (('train', train), ('val', val)):
+        assert {path.name for path in (out / split).iterdir()} == {
+            image['file_name'] for image in coco['images']
+        }
+        assert len(coco['annotations']) == 2 * len(coco['images'])
+        report = inspect_coco(out / 'annotations' / f'{split}.json', out / split)
+        assert not report.fatal and not report.absent_images
+    first = next(image for image in train['images'] if image['file_name'].startswith('00'))
+    boxes = [one['bbox'] for one in train['annotations'] if one['image_id'] == first['id']]
+    assert boxes == [[3, 4, 10, 8], [23, 4, 10, 8]]
+    halves = [
+        {image['file_name'] for image in read(out, f'val_{half}')['images']}
+        for half in ('choose', 'report')
+    ]
+    assert not halves[0] & halves[1] and len(halves[0] | halves[1]) == 9
+    again = tmp_path / 'again'
+    code, output = call_tool('tools/prepare_data.py', 'nuclei', out, '--out', again)
+    assert code == 0, output
+    for path in (out / 'annotations').iterdir():
+        assert read(again, path.stem) == read(out, path.stem)
+
+
+def test_kinds():
+    dark, bright = np.full((2, 8, 8, 3), [[[[20]]], [[[200]]]], np.uint8)
+    assert (kind_of(dark), kind_of(bright)) == ('fluorescence', 'brightfield')
+    assert kind_of(bright - np.array([0, 60, 0], np.uint8)) == 'stained'
+
+
+@pytest.mark.parametrize(
+    'make, sentence',
+    [
+        (lambda path: path.mkdir(), 'holds no images: ID/images/ID.png and ID/masks/*.png'),
+        (lambda path: path.write_text('x'), 'is no folder and no zip file: give stage1_train.zip'),
+        (lambda path: None, 'does not exist: give stage1_train.zip'),
+        (
+            lambda path: [(path / 'a' / name).mkdir(parents=True) for name in ('images', 'masks')],
+            'holds 0 PNG files where one is expected',
+        ),
+    ],
+)
+def test_what_is_no_download(tmp_path, make, sentence):
+    make(tmp_path / 'source')
+    code, output = call_tool(
+        'tools/prepare_data.py', 'nuclei', tmp_path / 'source', '--out', tmp_path / 'out'
+    )
+    assert code == 2 and sentence in output.splitlines()[-1]
+    assert not (tmp_path / 'out').exists()

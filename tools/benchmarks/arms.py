@@ -1,0 +1,170 @@
+"""A study as arms: each pre-trains in its way, trains a detector from that, and is one row."""
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import caption_of, markdown_table
+from benchmarks.runs import Run, run_all
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a study.
+
+    Attributes:
+        name (str): Of the row.
+        detector (str): Config, from ``configs/``.
+        detect_iters (int): Steps of the detector.
+        detect_options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
+        pretraining (str, optional): Config of the pre-training, from ``configs/``. Defaults to
+            None: from scratch.
+        pretrain_iters (int): Steps of the pre-training. Defaults to 0.
+        pretrain_options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
+        against (str, optional): The row whose AP is subtracted, seed by seed. Defaults to None.
+        factors (dict): What the row stands for, in numbers, for charts. Defaults to {}.
+    """
+
+    name: str
+    detector: str
+    detect_iters: int
+    detect_options: tuple[str, ...] = ()
+    pretraining: str | None = None
+    pretrain_iters: int = 0
+    pretrain_options: tuple[str, ...] = ()
+    against: str | None = None
+    factors: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def runs(self, seed, once):
+        """The detector of a seed, and in its ``start`` the pre-training."""
+        start = None
+        if self.pretraining:
+            first = 0 if once else seed
+            start = Run(
+                f'pretrain_{slug(self.pretraining, self.pretrain_iters, *self.pretrain_options)}'
+                f'_{first}',
+                f'pre-training {self.name}, seed {first}',
+                self.pretraining,
+                (*self.pretrain_options, f'randomness.seed={first}'),
+                ('--iters', str(self.pretrain_iters)),
+            )
+        return Run(
+            f'detect_{slug(self.name)}_{seed}',
+            f'{self.name}, seed {seed}',
+            self.detector,
+            (*self.detect_options, f'randomness.seed={seed}'),
+            ('--iters', str(self.detect_iters)),
+            start,
+        )
+
+
+def slug(*parts):
+    """A folder name: of a config its stem, of options what is set."""
+    words = []
+    for part in map(str, parts):
+        if part.startswith('data_root='):
+            continue
+        part = part.removesuffix('.py').rpartition('/')[2] if part.endswith('.py') else part
+        words += ''.join(c if c.isalnum() or c in '.-' else ' ' for c in part).split()
+    return '_'.join(words)
+
+
+def run_arms(arms, seeds, work_dir, jobs, report, once=False):
+    """Make the runs of all arms, seed by seed.
+
+    Args:
+        arms (Sequence[Arm]): The rows.
+        seeds (Sequence[int]): Every arm is made with each.
+        work_dir (str | Path): For the runs and their logs.
+        jobs (int): Runs at a time, which share the cores.
+        report (Callable): Gets lines of progress.
+        once (bool): Pre-train with seed 0 only, for the detectors of all seeds. Defaults to False.
+
+    Returns:
+        list[dict]: Of every arm ``name``, ``against``, ``factors``, and by seed: ``seeds``,
+        ``seconds``, ``ap``, and of the pre-trainings ``pretraining``: seconds, loss, curve.
+    """
+    runs = {(arm, seed): arm.runs(seed, once) for seed in seeds for arm in arms}
+    found = run_all(list(runs.values()), work_dir, jobs, report)
+    rows = []
+    for arm in arms:
+        mine = [runs[arm, seed] for seed in seeds]
+        starts = dict.fromkeys(run.start for run in mine if run.start)
+        rows.append(
+            dict(
+                name=arm.name,
+                against=arm.against,
+                factors=arm.factors,
+                pretrain_iters=arm.pretrain_iters,
+                detect_iters=arm.detect_iters,
+                seeds=list(seeds),
+                seconds=[found[run]['seconds'] for run in mine],
+                ap=[found[run]['ap'] for run in mine],
+                pretraining=[found[start] for start in starts],
+            )
+        )
+    return rows
+
+
+def interval(values, seed=0):
+    """95 % interval of a mean, by resampling: lowest, highest."""
+    draws = np.random.default_rng(seed).choice(values, (RESAMPLES, len(values))).mean(1)
+    return tuple(float(end) for end in np.percentile(draws, [2.5, 97.5]))
+
+
+def percent(row, metric):
+    """AP of every seed in per cent."""
+    return [100 * ap[metric] for ap in row['ap']]
+
+
+def differences(row, rows, metric='segm_mAP'):
+    """AP minus that of the row it is compared with, seed by seed, in per cent; or None."""
+    base = next((other for other in rows if other['name'] == row['against']), None)
+    if base is None:
+        return None
+    return [a - b for a, b in zip(percent(row, metric), percent(base, metric))]
+
+
+def arms_table(result):
+    """The result as Markdown."""
+    rows = []
+    for row in result['rows']:
+        gains = differences(row, result['rows'])
+        if gains is None:
+            gain = '-'
+        else:
+            gain = f'{statistics.fmean(gains):+.1f}'
+            if len(gains) > 1:
+                low, high = interval(gains)
+                gain += f' ({low:+.1f} to {high:+.1f})'
+        starts = row['pretraining']
+        loss = f'{statistics.fmean(s["loss"] for s in starts):.3f}' if starts else '-'
+        rows.append(
+            [
+                row['name'],
+                row['pretrain_iters'] or '-',
+                loss,
+                *(spread(percent(row, metric)) for metric in ('bbox_mAP', 'segm_mAP')),
+                spread(percent(row, 'segm_mAP_50')),
+                gain,
+            ]
+        )
+    settings, seeds = result['settings'], result['rows'][0]['seeds']
+    first = 'one pre-training a row' if settings['once'] else 'each with its own pre-training'
+    caption = (
+        f'{caption_of(result)} {settings["about"]} Seeds {", ".join(map(str, seeds))}, {first}. '
+        'AP in per cent, mean (lowest-highest) over seeds; gain: mask AP minus that of the row it '
+        'is compared with, paired by seed, with its bootstrapped 95 % interval.'
+    )
+    head = ['row', 'steps before', 'loss', 'box AP', 'mask AP', 'mask AP50', 'gain']
+    return markdown_table(head, rows, caption)
+
+
+def spread(values, digits=1):
+    """Mean, and lowest to highest."""
+    mean, lowest, highest = (f'{f(values):.{digits}f}' for f in (statistics.fmean, min, max))
+    return f'{mean} ({lowest}-{highest})' if len(values) > 1 else mean

@@ -1,0 +1,83 @@
+"""Charts of the studies."""
+
+import statistics
+
+import matplotlib.pyplot as plt
+
+from benchmarks.arms import percent
+
+COLOURS = dict(
+    scratch='#9e9e9e', um_mae='#1f6f8b', two_stages='#c44e52', cross='#8172b3', simmim='#e0a458'
+)
+
+
+def save(figure, axes, path):
+    """Write a chart without a frame."""
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def ap_over(result, names, path, key, label):
+    """Mask AP over a number of every row (a factor, or ``pretrain_iters``): a line for every start,
+    a dot for every seed."""
+    figure, axes = plt.subplots(figsize=(5.5, 3.6), dpi=120)
+    lines = {}
+    for row in result['rows']:
+        lines.setdefault(row['factors']['start'], []).append(row)
+    for start, rows in lines.items():
+        x = [row['factors'].get(key) or row.get(key) for row in rows]
+        colour = COLOURS[start]
+        means = [statistics.fmean(percent(row, 'segm_mAP')) for row in rows]
+        if len(rows) == 1 and not x[0]:  # from scratch: at every length
+            axes.axhline(means[0], color=colour, linestyle='--', label=names[start])
+            continue
+        axes.plot(x, means, '-', color=colour, label=names[start])
+        for at, row in zip(x, rows):
+            axes.plot([at] * len(row['ap']), percent(row, 'segm_mAP'), '.', color=colour)
+    axes.set_xscale('log')
+    ticks = sorted({row['factors'].get(key) or row.get(key) for row in result['rows']} - {0, None})
+    axes.set_xticks(ticks, ticks)
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+    axes.set_ylabel('mask AP, per cent')
+    save(figure, axes, path)
+
+
+def ap_bars(result, names, path):
+    """Mask AP of every row: bars of means, a dot for every seed."""
+    rows = result['rows'][::-1]
+    figure, axes = plt.subplots(figsize=(6.5, 0.8 + 0.36 * len(rows)), dpi=120)
+    for place, row in enumerate(rows):
+        values = percent(row, 'segm_mAP')
+        axes.barh(place, statistics.fmean(values), 0.6, color=COLOURS[row['factors']['start']])
+        axes.plot(values, [place] * len(values), 'o', color='black', markersize=3)
+    axes.set_yticks(range(len(rows)), [row['name'] for row in rows])
+    axes.set_xlabel('mask AP, per cent')
+    axes.spines[['top', 'right']].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def loss_curves(result, names, path):
+    """Loss over steps of the longest pre-trainings of every start, with the trivial answers."""
+    figure, axes = plt.subplots(figsize=(5.5, 3.6), dpi=120)
+    longest = max(row['pretrain_iters'] for row in result['rows'])
+    drawn = {}
+    for row in result['rows']:
+        if row['pretrain_iters'] == longest and row['factors']['start'] != 'simmim':
+            drawn.setdefault(row['factors']['start'], row['pretraining'][0]['curve'])
+    for start, points in drawn.items():
+        steps = [point['step'] for point in points]
+        losses = [point['loss'] for point in points]
+        axes.plot(steps, losses, color=COLOURS[start], label=names[start])
+    for key, style in (('mean_colour', ':'), ('interpolation', '--')):
+        points = [point for point in next(iter(drawn.values())) if key in point]
+        level = statistics.fmean(point[key] for point in points)
+        axes.axhline(level, color='black', linestyle=style, label=key.replace('_', ' '))
+    axes.set_xlabel('steps of pre-training')
+    axes.set_ylabel('loss')
+    save(figure, axes, path)
