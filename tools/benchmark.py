@@ -4,6 +4,7 @@ Training methods against each other, the kinds of work in a step, the input pipe
 ranks, detectors, and the hours and memory of a long run:
 
     python tools/benchmark.py compare --size T --batch 8 --dtype float32
+    python tools/benchmark.py compare --detectors --batch 1
     python tools/benchmark.py profile --methods um_mae simmim
     python tools/benchmark.py data
     python tools/benchmark.py scaling --ranks 1 2
@@ -18,7 +19,18 @@ Tables of docs/results/ into the pages that show them, and the figures of the do
 
 from pathlib import Path
 
-from benchmarks import CONFIGS, ROOT, compare, data, detectors, figures, predict, profile, scaling
+from benchmarks import (
+    CONFIGS,
+    ROOT,
+    compare,
+    data,
+    detector_steps,
+    detectors,
+    figures,
+    predict,
+    profile,
+    scaling,
+)
 from benchmarks.report import check_out, provenance, publish, write_result
 
 from mmum.cli.command import argument_parser, run_command
@@ -45,6 +57,11 @@ def parse_args():
         default=80,
         metavar='GB',
         help='work out the largest batch for it (default: 80)',
+    )
+    compare_parser.add_argument(
+        '--detectors',
+        action='store_true',
+        help='training steps of Mask R-CNN Swin-T at 1333x800 instead',
     )
     profile_parser = commands.add_parser(
         'profile', help="where the time of a method's step goes, and the next ceiling"
@@ -195,13 +212,25 @@ def main():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and not isinstance(number, bool) and number <= 0:
                 raise InputError(f'--{name.replace("_", "-")} {number} should be positive')
+    detectors_asked = args.command == 'compare' and args.detectors
+    if detectors_asked and (args.methods, args.size, args.image_size) != (
+        list(compare.METHODS),
+        'T',
+        256,
+    ):
+        raise InputError(
+            '--detectors compares Swin-T alone: leave --methods, --size and --image-size out'
+        )
     out = args.out or f'work_dirs/benchmark/{args.command}.json'
     check_out(out)
 
     def report(line):
         print(line, flush=True)
 
-    if args.command == 'compare':
+    if detectors_asked:
+        found = detector_steps.measure(args.batch, args.dtype, args.repeats, args.steps, report)
+        make_table = detector_steps.table
+    elif args.command == 'compare':
         found = compare.compare(
             args.methods,
             args.size,

@@ -40,6 +40,7 @@ CONFIG_OF = dict(
     simmim='simmim_um_swin_t',
     simmim_mmpretrain='simmim_swin_t',
 )
+MAX_COUNTED = 8  # images
 
 
 def build(method, size, device):
@@ -107,24 +108,26 @@ class Trainer:
             torch.cuda.synchronize()
 
 
-def peak_memory(method, size, n, image_size, dtype, device):
-    """Peak of one process that takes two steps, in MB: of the CUDA allocator, or of a fresh process
-    on a CPU."""
-    if device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-    trainer = Trainer(method, size, n, image_size, dtype, device)
+def peak_memory(trainer_class, *arguments):
+    """Peak of this process while a trainer is built and takes two steps, in MB: of the CUDA
+    allocator, or on a CPU of the process."""
+    trainer = trainer_class(*arguments)
     for _ in range(2):
         trainer.step()
-    if device == 'cuda':
+    if trainer.device == 'cuda':
         return torch.cuda.max_memory_allocated() / 1e6
     return peak_rss_mb()
 
 
-def peak_memory_of_fresh_process(*arguments):
-    """:func:`peak_memory` in a process of its own."""
+def peak_memory_of(module, name, *arguments):
+    """:func:`peak_memory` of a class of a module, in a fresh process.
+
+    Raises:
+        InputError: If the process does not finish.
+    """
     code = (
         'import mmum; from benchmarks.compare import peak_memory; '
-        f'print("PEAK", peak_memory(*{arguments!r}))'
+        f'from {module} import {name}; print("PEAK", peak_memory({name}, *{arguments!r}))'
     )
     done = subprocess.run(
         [sys.executable, '-c', code],
@@ -135,8 +138,9 @@ def peak_memory_of_fresh_process(*arguments):
     )
     found = [line for line in done.stdout.splitlines() if line.startswith('PEAK')]
     if not found:
+        given = ', '.join(map(str, arguments))
         raise InputError(
-            f'{arguments[0]} at size {arguments[1]} and batch {arguments[2]} did not finish: '
+            f'training steps of {given} did not finish: '
             f'{(done.stderr.strip().splitlines() or ["killed, most likely for memory"])[-1]}'
         )
     return float(found[0].split()[1])
@@ -187,7 +191,8 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
         report(f'{METHODS[method]}: counting')
         model = build(method, size, device)
         parameters = sum(p.numel() for p in model.parameters())
-        cost = training_cost(model, *batch(method, n, image_size, device))
+        few = min(n, MAX_COUNTED)  # counts are in float32, and of an image
+        cost = training_cost(model, *batch(method, few, image_size, device))
         # weights, gradients and two moments in float32
         state_mb = 16 * parameters / 1e6
         result[method] = dict(
@@ -198,12 +203,12 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
             largest_batch=max(0, int((memory_gb * 1e3 - state_mb) / cost['activation_mb'])),
         )
         del model
-    if device == 'cpu':  # before this process grows
-        for method in methods:
-            report(f'{METHODS[method]}: peak memory')
-            result[method]['peak_mb'] = peak_memory_of_fresh_process(
-                method, size, n, image_size, dtype, device
-            )
+        if device == 'cuda':
+            torch.cuda.empty_cache()
+        report(f'{METHODS[method]}: peak memory')
+        result[method]['peak_mb'] = peak_memory_of(
+            'benchmarks.compare', 'Trainer', method, size, n, image_size, dtype, device
+        )
     trainers = {method: Trainer(method, size, n, image_size, dtype, device) for method in methods}
     for trainer in trainers.values():
         trainer.step()
@@ -215,7 +220,6 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
             f'repeat {repeat + 1} of {repeats}: '
             + ', '.join(f'{m} {n / s[-1]:.1f} images/s' for m, s in seconds.items())
         )
-    del trainers
     for method in methods:
         result[method]['images_per_second'] = n / statistics.median(seconds[method])
         for other in ('simmim', 'simmim_mmpretrain', 'reference'):
@@ -224,10 +228,6 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
                 result[method][f'times_{other}'] = dict(
                     median=statistics.median(ratios), low=min(ratios), high=max(ratios)
                 )
-    if device == 'cuda':
-        for method in methods:
-            torch.cuda.empty_cache()
-            result[method]['peak_mb'] = peak_memory(method, size, n, image_size, dtype, device)
     return dict(
         settings=dict(
             size=size,
@@ -280,7 +280,7 @@ def table(result):
         'repeats, ratios by repeat (lowest-highest). FLOPs (attention on its math backend) and '
         'bytes kept for the '
         'backward are exact counts '
-        'in float32; peak memory is of a whole fresh process on a CPU, of the allocator on a GPU.'
+        'in float32; peak memory is of a fresh process on a CPU, of its allocator on a GPU.'
     )
     return markdown_table(head, rows, caption)
 
