@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import importlib.util
 import io
 import warnings
@@ -59,11 +60,28 @@ def check_environment() -> None:
             raise ImportError(
                 f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}'
             )
+    _mend_multimodal()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the forks say which optional packages are not there
         importlib.import_module('mmpretrain.datasets')
         if can_detect():
             importlib.import_module('mmdet.datasets')
+
+
+def _mend_multimodal() -> None:
+    """Let mmpretrain import beside transformers 5, of which its language models know nothing.
+
+    mmpretrain wants any transformers from 4.28 on, and dies while it defines those models with
+    another major version. Then they are left out, as where transformers is not installed at all.
+    """
+    from mmpretrain.utils import dependency
+
+    try:
+        transformers = Version(importlib.metadata.version('transformers'))
+    except importlib.metadata.PackageNotFoundError:
+        return
+    if transformers.major >= 5:
+        dependency.WITH_MULTIMODAL = False
 
 
 def _mend_torchvision() -> None:

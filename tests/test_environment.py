@@ -91,3 +91,21 @@ def test_torchvision_has_nms():
         torch.tensor([0.5, 0.9, 0.1]),
     )
     assert torch.ops.torchvision.nms(boxes, scores, 0.5).tolist() == [1, 2]
+
+
+def test_transformers_of_another_major_is_left_alone(tmp_path):
+    """mmpretrain defines its language models beside any transformers, and dies with version 5."""
+    (tmp_path / 'transformers-5.0.0.dist-info').mkdir()
+    (tmp_path / 'transformers-5.0.0.dist-info' / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n'
+    )
+    (tmp_path / 'transformers.py').write_text('')
+    code = 'import mmum; from mmpretrain.models import multimodal; print("Blip2" in dir(multimodal))'
+    result = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'},
+        check=False,
+    )
+    assert result.returncode == 0 and result.stdout.split()[-1] == 'False', result.stderr[-2000:]

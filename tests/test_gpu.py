@@ -34,7 +34,7 @@ def test_features_and_gradients_are_those_of_the_cpu(name):
             tensors = [out for out in outs if isinstance(out, torch.Tensor)]
             sum((out * out).mean() for out in tensors).backward()
             gradients.append(
-                {n: p.grad.cpu() for n, p in model.named_parameters() if p.grad is not None}
+                {n: p.grad.cpu().clone() for n, p in model.named_parameters() if p.grad is not None}
             )
         assert gradients[0].keys() == gradients[1].keys() and gradients[0]
         for key, gradient in gradients[0].items():

@@ -48,6 +48,15 @@ def parse_args():
             '--pretrain-iters', type=int, nargs='+', default=[3000], help='steps of pre-trainings'
         )
         command.add_argument('--detect-iters', type=int, default=1000, help='steps of detectors')
+        if name == 'ablations':
+            command.add_argument(
+                '--rows',
+                nargs='+',
+                choices=list(nuclei.ABLATIONS),
+                default=list(nuclei.ABLATIONS),
+                metavar='ROW',
+                help=f'of: {", ".join(nuclei.ABLATIONS)} (default: all)'.replace('%', '%%'),
+            )
         command.set_defaults(**defaults)
     return parser.parse_args()
 
@@ -131,6 +140,7 @@ def run_nuclei(args, chart):
         args.pretrain_once,
         args.pretrain_options,
         args.detect_options,
+        getattr(args, 'rows', ()),
     )
     run = dict(
         curves=study.curves,

@@ -21,16 +21,23 @@ NAMES = dict(
 LABELS = (25, 50, 100, 200, 497)
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3)
 DECAYS = (1.0, 0.75)
-# what is changed -> --cfg-options of the pre-training with the paper's decoder; one change a row
+# row -> pre-training (a key of STARTS), --cfg-options of it: one change of UM-MAE a row, or two
 ABLATIONS = {
-    'no secondary masking': ('train_pipeline.3.secondary_ratio=0.0',),
-    'secondary ratio 0.5': ('train_pipeline.3.secondary_ratio=0.5',),
-    'pixels for normalised pixels': ('model.head.norm_pix=False',),
-    'decoder depth 1': ('model.neck.depth=1',),
-    'decoder depth 4': ('model.neck.depth=4',),
-    'crops of 10 to 50 %': ('train_pipeline.1.crop_ratio_range=(0.1,0.5)',),
-    'learning rate 1e-3': ('optim_wrapper.optimizer.lr=0.001',),
-    'learning rate 2.5e-4': ('optim_wrapper.optimizer.lr=0.00025',),
+    'decoder of two stages': ('two_stages', ()),
+    'cross-attention decoder': ('cross', ()),
+    'pixels for normalised pixels': ('um_mae', ('model.head.norm_pix=False',)),
+    'decoder of two stages, pixels': ('two_stages', ('model.head.norm_pix=False',)),
+    'cross-attention decoder, pixels': ('cross', ('model.head.norm_pix=False',)),
+    'no secondary masking': ('um_mae', ('train_pipeline.3.secondary_ratio=0.0',)),
+    'secondary ratio 0.15': ('um_mae', ('train_pipeline.3.secondary_ratio=0.15',)),
+    'secondary ratio 0.35': ('um_mae', ('train_pipeline.3.secondary_ratio=0.35',)),
+    'secondary ratio 0.5': ('um_mae', ('train_pipeline.3.secondary_ratio=0.5',)),
+    "positions as in the authors' code": ('um_mae', ('model.neck.visible_positions=official',)),
+    'decoder depth 1': ('um_mae', ('model.neck.depth=1',)),
+    'decoder depth 4': ('um_mae', ('model.neck.depth=4',)),
+    'crops of 10 to 50 %': ('um_mae', ('train_pipeline.1.crop_ratio_range=(0.1,0.5)',)),
+    'learning rate 1e-3': ('um_mae', ('optim_wrapper.optimizer.lr=0.001',)),
+    'learning rate 2.5e-4': ('um_mae', ('optim_wrapper.optimizer.lr=0.00025',)),
 }
 
 
@@ -50,6 +57,7 @@ class NucleiStudy:
         once (bool): Pre-train with seed 0 only, for the detectors of all seeds. Defaults to False.
         pretrain_options (Sequence[str]): ``--cfg-options`` of all pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of all detectors. Defaults to ().
+        rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
     """
 
     def __init__(
@@ -66,11 +74,13 @@ class NucleiStudy:
         once=False,
         pretrain_options=(),
         detect_options=(),
+        rows=tuple(ABLATIONS),
     ):
         self.data, self.seeds, self.starts, self.labels = data, seeds, starts, labels
         self.pretrain_iters, self.detect_iters = pretrain_iters, detect_iters
         self.work_dir, self.jobs, self.report, self.once = work_dir, jobs, report, once
         self.pretrain_options, self.detect_options = pretrain_options, detect_options
+        self.rows = rows
 
     def curves(self):
         """AP of detectors after pre-trainings of several lengths."""
@@ -132,15 +142,12 @@ class NucleiStudy:
         return self.about(None), self.run(arms)
 
     def ablations(self):
-        """One change of the pre-training a row."""
+        """Changes of the pre-training, one a row."""
         iters, labels, reference = self.pretrain_iters[0], self.labels[0], NAMES['um_mae']
-        arms = [self.arm('scratch', labels, against=reference), self.arm('um_mae', labels, iters)]
+        arms = [self.arm('um_mae', labels, iters), self.arm('scratch', labels, against=reference)]
         arms += [
-            self.arm(start, labels, iters, against=reference) for start in ('two_stages', 'cross')
-        ]
-        arms += [
-            self.arm('um_mae', labels, iters, against=reference, change=change)
-            for change in ABLATIONS
+            self.arm(ABLATIONS[row][0], labels, iters, against=reference, row=row)
+            for row in self.rows
         ]
         return self.about(labels), self.run(arms)
 
@@ -166,13 +173,13 @@ class NucleiStudy:
         named=False,
         steps=False,
         setting='',
-        change=None,
+        row=None,
         half='report',
     ):
         """A row: a start, and a detector on so many labelled images."""
         end = f', {labels} labels' if named else ''
         end += f', {iters} steps' if steps else ''
-        name = (change or NAMES[start]) + setting + end
+        name = (row or NAMES[start]) + setting + end
         if against_start and start != against_start:
             against = NAMES[against_start] + setting + end
         annotations = 'train' if labels == 497 else f'train_{labels}'
@@ -194,7 +201,7 @@ class NucleiStudy:
             (
                 f'data_root={self.data}/train',
                 *self.pretrain_options,
-                *(ABLATIONS[change] if change else ()),
+                *(ABLATIONS[row][1] if row else ()),
             )
             if pretraining
             else (),
