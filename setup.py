@@ -105,7 +105,15 @@ setup(
         'wandb': ['wandb'],
         # um_mae_swin_l_deepspeed.py; mmengine 0.10 does not know 0.19
         'deepspeed': ['deepspeed<0.19'],
-        'test': ['pytest', 'pytest-xdist', 'scikit-image', 'scikit-learn', 'tensorboard', 'timm'],
+        'test': [
+            'hypothesis',
+            'pytest',
+            'pytest-xdist',
+            'scikit-image',
+            'scikit-learn',
+            'tensorboard',
+            'timm',
+        ],
         'lint': ['codespell', 'mypy', 'ruff'],
     },
 )

@@ -1,6 +1,7 @@
 """What importing mmum says about its surroundings."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import types
@@ -100,7 +101,9 @@ def test_transformers_of_another_major_is_left_alone(tmp_path):
         'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n'
     )
     (tmp_path / 'transformers.py').write_text('')
-    code = 'import mmum; from mmpretrain.models import multimodal; print("Blip2" in dir(multimodal))'
+    code = (
+        'import mmum; from mmpretrain.models import multimodal; print("Blip2" in dir(multimodal))'
+    )
     result = subprocess.run(
         [sys.executable, '-c', code],
         capture_output=True,

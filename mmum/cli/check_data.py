@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mmum.cli.command import argument_parser
-from mmum.datasets.checks.annotations import describe, inspect_coco
 from mmum.datasets.checks.images import inspect_images
+from mmum.datasets.coco.report import describe, inspect_coco
 from mmum.datasets.listing import list_images
 from mmum.datasets.shards import place_of
 from mmum.errors import InputError, preview
@@ -63,7 +63,7 @@ def check_annotations(path: str, images: str | None) -> tuple[dict[str, Any], li
     Returns:
         tuple: Ids by kind of fault, the paths of its images, and whether there is a problem.
     """
-    report = inspect_coco(path)
+    report = inspect_coco(path, images, opened=None)
     print(
         f'{path}: {len(report.file_names)} images, {len(report.content["annotations"])} '
         f'annotations, {len(report.categories)} categories ({preview(report.categories, 10)})'
@@ -71,7 +71,11 @@ def check_annotations(path: str, images: str | None) -> tuple[dict[str, Any], li
     for line in describe(report):
         print(f'  {line}')
     paths = [str(Path(images, name)) for name in report.file_names] if images else []
-    return report.faults, paths, bool(report.fatal) or not report.file_names
+    found = dict(report.cleaned.findings)
+    if report.wrong_sizes:
+        found['image of another size'] = report.wrong_sizes
+    bad = bool(report.cleaned.fatal or report.wrong_sizes) or not report.file_names
+    return found, paths, bad
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from rich.progress import track
 
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.cli.command import add_config_options, argument_parser
-from mmum.datasets.checks.annotations import read_coco
+from mmum.datasets.coco.read import read_coco
 from mmum.datasets.listing import list_images
 from mmum.engine import load_config
 from mmum.engine.reliability.resume import register_safe_loader

@@ -1,3 +1,4 @@
+from .coco import *  # noqa: F403
 from .labelled import LabelledImages
 from .repeat_sampler import RepeatSampler
 from .transforms import LoadCropResize, LoadImageStrict, OpenCVInstaBoost, RandomMask, UniformMask

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from mmum.datasets.checks.annotations import read_coco
+from mmum.datasets.coco.read import read_coco
 from mmum.errors import InputError
 
 SUBSETS = (25, 50, 100, 200)
@@ -138,7 +138,7 @@ def _convert(
     files = {}
     for split, group in splits.items():
         group.sort(key=lambda record: record[0]['file_name'])
-        coco = dict(
+        coco: dict[str, Any] = dict(
             info=dict(description=f'nuclei {split}: 2018 Data Science Bowl, stage 1, CC0'),
             categories=[dict(id=1, name='nucleus')],
             images=[dict(id=i, **image) for i, (image, _) in enumerate(group, 1)],

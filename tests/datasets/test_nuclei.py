@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmum.datasets.checks.annotations import inspect_coco
+from mmum.datasets.coco.report import inspect_coco
 from mmum.datasets.nuclei import kind_of
 from tests.helpers import call_tool
 

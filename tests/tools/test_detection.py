@@ -190,6 +190,10 @@ BAD = {
         'train_dataloader.dataset.metainfo.classes=[cat,dog]',
         'class cat, dog of the config',
     ),
+    'heads': (
+        'num_classes=80',
+        'num_classes is 80, and the data set has 10 classes .*: pass --cfg-options num_classes=10',
+    ),
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
     'cut image': (
         'train_dataloader.dataset.data_prefix.img={tmp}/cut',
@@ -273,7 +277,9 @@ def test_boxes_that_training_leaves_out_are_named(mini, tmp_path):
     cfg.train_dataloader.dataset.ann_file = str(tmp_path / 'boxes.json')
     said = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmum.engine.preflight.print_log', lambda text, *args: said.append(text))
+        patch.setattr('mmum.datasets.coco.report.print_log', lambda text, *args: said.append(text))
         preflight(cfg, splits=('train',))
     assert any('1 x box outside its image (id 1), left out of training' in text for text in said)
-    assert any('1 x box without area (id 2), left out of training' in text for text in said)
+    assert any(
+        '1 x box without area (id 2), left out of training and evaluation' in text for text in said
+    )

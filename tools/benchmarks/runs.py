@@ -39,7 +39,7 @@ class Run:
 
     @property
     def command(self):
-        """What identifies it."""
+        """Words that identify it."""
         return [Path(self.config).name, *self.arguments, *self.options]
 
 
@@ -146,7 +146,7 @@ def last_ap(lines):
 
 
 def curve(lines):
-    """What a pre-training logged: step, loss and the trivial answers, at up to MAX_POINTS steps."""
+    """Read the loss and the trivial answers that were logged, at up to MAX_POINTS steps."""
     points = [
         dict(step=values['step'], **{key: values[key] for key in CURVES if key in values})
         for values in lines

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mmum.datasets.checks.annotations import inspect_coco
 from mmum.datasets.checks.images import inspect_images
+from mmum.datasets.coco.report import inspect_coco
 from mmum.datasets.listing import list_class_folders, list_files
 from mmum.errors import preview
 
@@ -58,7 +58,8 @@ def _inspect_coco_split(
             f'{folder}: {len(report.absent_images)} images of {file.name} are missing, '
             f'first {preview(report.absent_images, 3)}'
         )
-    wrong += [f'{file}: {len(ids)} x {kind}' for kind, ids in report.fatal.items()]
+    wrong += [f'{file}: {len(ids)} x {kind}' for kind, ids in report.cleaned.fatal.items()]
+    wrong += report.wrong_sizes[:3]
     if len(report.absent_maps) == number:
         there.append(f'{maps}: no stuff maps, which only HTC with the semantic branch needs')
     elif report.absent_maps:

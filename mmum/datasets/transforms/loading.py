@@ -1,6 +1,7 @@
 """Transforms that load images."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import mmcv
@@ -14,6 +15,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import Image
 
 from mmum.datasets.checks.images import ORIENTATION, check_mode, check_size
+from mmum.datasets.coco.report import wrong_size
 from mmum.errors import InputError
 
 try:
@@ -36,7 +38,8 @@ class LoadImageStrict(LoadImageFromFile):
         **kwargs: Further arguments of ``LoadImageFromFile``.
 
     Raises:
-        InputError: If the file cannot be read as an image, or has more than 8 bits.
+        InputError: If the file cannot be read as an image, has more than 8 bits, or is of another
+            size than its annotations say.
     """
 
     def __init__(self, imdecode_backend: str = 'pillow', **kwargs: Any) -> None:
@@ -48,12 +51,17 @@ class LoadImageStrict(LoadImageFromFile):
             if '://' not in results['img_path']:
                 with Image.open(results['img_path']) as image:  # its header
                     check_mode(image.mode)
-            return super().transform(results)
+            results = super().transform(results)
         except Exception as error:  # decoders raise many kinds
             raise InputError(
                 f'{results["img_path"]} cannot be read as an image ({error}): replace '
                 'the file or remove it'
             ) from error
+        annotated = (results.get('height'), results.get('width'))
+        if None not in annotated and annotated != results['ori_shape']:
+            sentence = wrong_size(results, Path(results['img_path']))
+            raise InputError(sentence or f'{results["img_path"]} is of another size than annotated')
+        return results
 
 
 @TRANSFORMS.register_module()

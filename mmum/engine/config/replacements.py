@@ -23,6 +23,9 @@ REPLACEMENTS = {
     'FSDPStrategy': 'ResumableFSDPStrategy',
     'DeepSpeedStrategy': 'ZeROStrategy',
     'LogProcessor': 'ProgressLogProcessor',
+    # annotation files are read in one way for training and testing
+    'CocoDataset': 'CheckedCocoDataset',
+    'CocoMetric': 'CheckedCocoMetric',
     # in the pipelines of data loaders; configs for testing name the stock class, which the
     # inferencers of mmdet and mmpretrain look for
     'LoadImageFromFile': 'LoadImageStrict',
@@ -124,6 +127,9 @@ def _places(cfg: Config) -> Iterator[Any]:
     yield _ensure(cfg, 'log_processor', dict(type='LogProcessor'))
     for key in PIPELINES:
         yield from _transforms(cfg.get(key))
+        yield from (entry for entry in dicts(cfg.get(key)) if type_name(entry) == 'CocoDataset')
+    for key in ('val_evaluator', 'test_evaluator'):
+        yield from dicts(cfg.get(key))
     hooks = _ensure(cfg, 'default_hooks', {})
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default
     yield from hooks.values()

@@ -6,6 +6,7 @@ everything that the old one had reached, or say that it reaches nothing:
 
 - a path (``data_root``): whole leading path components of every other string;
 - ``num_classes``: every entry of that name with the old value;
+- ``classes``: ``metainfo`` of all data sets of a detector, and ``num_classes`` of its heads;
 - ``pretrained``: the ``BackboneCheckpoint`` of the backbone.
 """
 
@@ -110,6 +111,8 @@ def carry_variables(
             reached = _set_pretrained(cfg, new)
         elif name == 'num_classes':
             reached = _set_num_classes(cfg, old, new)
+        elif name == 'classes':
+            reached = _set_classes(cfg, new)
         elif isinstance(old, str) and isinstance(new, str) and _is_path(name, old):
             reached = _move_paths(cfg, old, new)
         else:
@@ -122,7 +125,7 @@ def _refuse(name: str, original: Mapping[str, Any]) -> None:
     """Raise the error for an option that would change nothing."""
     root = name.split('.')[0]
     if root not in original:
-        known = [*original, *RUNNER_KEYS, 'pretrained', 'num_classes']
+        known = [*original, *RUNNER_KEYS, 'pretrained', 'num_classes', 'classes']
         close = difflib.get_close_matches(root, known, n=1)
         hint = f'did you mean {close[0]}?' if close else 'name a key of the config'
         raise InputError(f'the option {name} changes nothing: the config has no {root}; {hint}')
@@ -161,6 +164,21 @@ def _set_num_classes(cfg: Config, old: int | None, new: int) -> bool:
     for entry in chosen:
         entry['num_classes'] = new
     return bool(chosen)
+
+
+def _set_classes(cfg: Config, new: Any) -> bool:
+    """Set the classes of all data sets of a detector, and their number in its heads."""
+    names = (new,) if isinstance(new, str) else tuple(map(str, new))
+    sets = [
+        entry
+        for key in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+        for entry in dicts(cfg.get(key))
+        if entry.get('ann_file') and 'Coco' in str(entry.get('type'))
+    ]
+    for entry in sets:
+        entry['metainfo'] = {**(entry.get('metainfo') or {}), 'classes': names}
+        entry['metainfo'].pop('palette', None)
+    return bool(sets) and _set_num_classes(cfg, None, len(names))
 
 
 def _move_paths(cfg: Config, old: str, new: str) -> bool:
