@@ -10,6 +10,10 @@ class InputError(ValueError):
     """
 
 
+class UnreadableImage(InputError):
+    """An image that cannot be read: a training may go on with another one."""
+
+
 def input_error_sentence(error: BaseException | None) -> str | None:
     """Find the sentence of the :class:`InputError` behind an exception.
 
@@ -24,7 +28,7 @@ def input_error_sentence(error: BaseException | None) -> str | None:
     """
     while error is not None:
         if isinstance(error, InputError):
-            return str(error).rpartition(f'{InputError.__name__}: ')[2].strip()
+            return str(error).rpartition(f'{type(error).__name__}: ')[2].strip()
         error = error.__cause__ or error.__context__
     return None
 

@@ -103,3 +103,12 @@ def warn_on_write_error(what: str) -> Iterator[None]:
             'current',
             logging.WARNING,
         )
+
+
+def printable(name: str | Path) -> str:
+    """Make the name of a file fit to print: bytes that are no UTF-8 become question marks.
+
+    Args:
+        name (str | Path): As Python lists it, such bytes as surrogates.
+    """
+    return str(name).encode('utf-8', 'surrogateescape').decode('utf-8', 'replace')

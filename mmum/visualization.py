@@ -196,5 +196,7 @@ def side_by_side(panels: Sequence[np.ndarray], border: int = 4) -> np.ndarray:
 
 def write_picture(path: str | Path, rgb: np.ndarray) -> None:
     """Write an RGB array, and make its folder."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), rgb[..., ::-1])
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # OpenCV itself dies of names that are no UTF-8
+    path.write_bytes(cv2.imencode(path.suffix, rgb[..., ::-1])[1].tobytes())

@@ -266,7 +266,7 @@ def curve(work_dir):
 
 def write_odd_images(folder):
     """Files of every kind: name -> whether a training replaces them."""
-    from PIL import Image
+    from PIL import Image, TiffImagePlugin
 
     random = np.random.RandomState(0)
     rgb = Image.fromarray(random.randint(0, 255, (64, 80, 3), np.uint8).astype(np.uint8))
@@ -284,8 +284,28 @@ def write_odd_images(folder):
     (folder / 'cut.jpg').write_bytes((folder / 'fine.jpg').read_bytes()[:1500])
     (folder / 'cut.png').write_bytes((folder / 'palette.png').read_bytes()[:1500])
     (folder / 'gone.jpg').symlink_to(folder / 'nowhere.jpg')
+    deep = (random.rand(64, 80, 4) * 4095).astype(np.uint16)  # 12 bits in 16
+    cv2.imwrite(str(folder / 'deep_colour.png'), deep[..., :3])
+    cv2.imwrite(str(folder / 'deep_alpha.png'), deep)
+    cv2.imwrite(str(folder / 'deep_colour.tif'), deep[..., :3])
+    cv2.imwrite(str(folder / 'deep_bands.tif'), deep)
+    cv2.imwrite(str(folder / 'floating.tif'), deep[..., 0].astype(np.float32))
+    rgb.save(folder / 'colour.tif')
+    rgb.convert('L').save(folder / 'grey.tif')
+    rgb.convert('CMYK').save(folder / 'cmyk.tif')
+    rgb.save(folder / 'stack.tif', save_all=True, append_images=[rgb, rgb])
+    signed = TiffImagePlugin.ImageFileDirectory_v2()
+    signed[339] = 2
+    rgb.convert('L').save(folder / 'signed.tif', tiffinfo=signed)
     bad = {
         'deep.png',
+        'deep_colour.png',
+        'deep_alpha.png',
+        'deep_colour.tif',
+        'deep_bands.tif',
+        'floating.tif',
+        'stack.tif',
+        'signed.tif',
         'pixel.jpg',
         'wide.jpg',
         'empty.jpg',

@@ -1,6 +1,7 @@
 """Help text, config options and one-sentence errors of all commands."""
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -124,6 +125,9 @@ def run_command(main: Callable[[], None]) -> None:
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         # A rank: torchrun shows the traceback of the one that failed first.
         main = record(main)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names may be no UTF-8
+            stream.reconfigure(errors='backslashreplace')
     try:
         main()
         shutdown_process_group()

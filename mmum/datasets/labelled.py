@@ -11,11 +11,12 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from mmum.datasets.listing import EXTENSIONS, list_class_folders, list_files, read_list
+from mmum.datasets.unreadable import ReplacesUnreadable
 from mmum.errors import InputError, preview
 
 
 @DATASETS.register_module()
-class LabelledImages(CustomDataset):
+class LabelledImages(ReplacesUnreadable, CustomDataset):
     """Images in one folder per class, as in ImageNet.
 
     mmpretrain's ``CustomDataset`` with a sentence for what is amiss.
@@ -31,6 +32,8 @@ class LabelledImages(CustomDataset):
             that of the training images. Runs set it where it is None. Defaults to None: this one.
         extensions (Sequence[str]): Suffixes of images. Defaults to those of
             :class:`UnlabelledImages`.
+        bad_images (str, optional): As for :class:`UnlabelledImages`. Defaults to None.
+        max_bad_share (float): The same. Defaults to 0.01.
         **kwargs: Further arguments of ``CustomDataset``; ``ann_file`` may name a list of
             ``FILE LABEL`` lines instead of class folders.
 
@@ -44,9 +47,12 @@ class LabelledImages(CustomDataset):
         *args: Any,
         numbering: str | None = None,
         extensions: Sequence[str] = EXTENSIONS,
+        bad_images: str | None = None,
+        max_bad_share: float = 0.01,
         **kwargs: Any,
     ) -> None:
         self.numbering = numbering
+        self.bad_images, self.max_bad_share = bad_images, max_bad_share
         super().__init__(*args, extensions=extensions, **kwargs)
 
     def _find_samples(self) -> list[tuple[str, int]]:

@@ -15,6 +15,8 @@ from mmum.files import atomic_path
 
 # Suffixes of images.
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+# Names of files are bytes on Linux, which need not be UTF-8.
+NAMES: Any = dict(encoding='utf-8', errors='surrogateescape')
 # An image in a shard: tar://SHARD?OFFSET+SIZE/NAME
 URL = re.compile(r'tar://(?P<shard>.+?\.tar)\?(?P<offset>\d+)\+(?P<size>\d+)/(?P<name>.+)')
 
@@ -71,7 +73,7 @@ def images_in_shard(path: str | Path, extensions: Sequence[str] = EXTENSIONS) ->
     path, index = Path(path), Path(f'{path}.index')
     members: list[Sequence[Any]]
     if index.is_file():
-        members = [line.split('\t') for line in index.read_text().splitlines()]
+        members = [line.split('\t') for line in index.read_text(**NAMES).splitlines()]
         complete = all(len(member) == 3 for member in members)
         if not complete or members and sum(map(int, members[-1][:2])) > path.stat().st_size:
             raise InputError(
@@ -137,6 +139,6 @@ def write_shards(
                 lines.append(f'{offset}\t{length}\t{name}\n')
                 name = next(names, None)
         with atomic_path(f'{path}.index') as partial:
-            partial.write_text(''.join(lines))
+            partial.write_text(''.join(lines), **NAMES)
         number += 1
     return number

@@ -1,20 +1,17 @@
 """A folder of images without labels."""
 
-import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 
 from mmum.datasets.listing import EXTENSIONS, list_files, read_list
-from mmum.datasets.shards import images_in_shard, place_of
+from mmum.datasets.shards import images_in_shard
+from mmum.datasets.unreadable import ReplacesUnreadable
 from mmum.errors import InputError
-from mmum.files import warn_on_write_error
 
 REMEDY = (
     'set data_root in the config to your folder of images, or pass --cfg-options data_root=FOLDER'
@@ -22,7 +19,7 @@ REMEDY = (
 
 
 @DATASETS.register_module()
-class UnlabelledImages(CustomDataset):
+class UnlabelledImages(ReplacesUnreadable, CustomDataset):
     """All images under a folder, at any depth.
 
     mmpretrain's ``CustomDataset`` without labels or class folders. Images in uncompressed tar files
@@ -92,33 +89,3 @@ class UnlabelledImages(CustomDataset):
             if 'Found 0 files' not in str(error):
                 raise
             return []
-
-    def prepare_data(self, idx: int) -> Any:
-        """Load a sample; return None for an unreadable image, and mmengine draws another one."""
-        try:
-            return super().prepare_data(idx)
-        except InputError as error:
-            if self.bad_images is None or self.test_mode:
-                raise
-            self._note(self.get_data_info(idx)['img_path'], str(error))
-
-    def _note(self, path: str, reason: str) -> None:
-        """Add an image to the list that all workers share; stop where it grows too long."""
-        listed = Path(str(self.bad_images))
-        known = listed.read_text().splitlines() if listed.exists() else []
-        bad = {line.split('\t')[0] for line in known}
-        if path in bad:
-            return
-        with warn_on_write_error(f'{path} on {listed}'), open(listed, 'a') as file:
-            file.write(
-                f'{path}\t{" ".join(reason.split())}\n'
-            )  # short lines are appended atomically
-        bad.add(path)
-        print_log(f'{path} is replaced by another image: see {listed}', 'current', logging.WARNING)
-        if len(bad) > max(1, self.max_bad_share * len(self)):
-            folder, number = Counter(place_of(image) for image in bad).most_common(1)[0]
-            raise InputError(
-                f'{len(bad)} of {len(self)} images cannot be read, {number} of them in {folder} '
-                f'(all: {listed}): mend that folder, or raise max_bad_share of '
-                'train_dataloader.dataset'
-            )

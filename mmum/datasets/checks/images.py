@@ -16,6 +16,8 @@ from mmum.errors import InputError
 MIN_SIDE = 16  # one mask unit
 MAX_SIDE = 20000
 ORIENTATION = 0x0112  # the EXIF tag
+# TIFF tags
+BITS, BANDS, EXTRA_BANDS, SAMPLE_FORMAT, PAGE_KIND = 258, 277, 338, 339, 254
 SUFFIXES = dict(
     JPEG=('.jpg', '.jpeg'),
     MPO=('.jpg', '.jpeg'),
@@ -37,13 +39,47 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def check_mode(mode: str) -> None:
-    """Raise InputError for pixels of more than 8 bits (Pillow's modes I, I;16, F).
+def has_deep_pixels(image: Image.Image) -> bool:
+    """Whether the header says that pixels have more than 8 bits, are signed or floating.
 
-    Pillow would clip them at white.
+    Pillow's mode does not say it: 16-bit colour opens as RGB of 8 bits, of which the lower eight
+    are dropped.
     """
-    if mode[0] in 'IF':
-        raise InputError(f'its pixels have more than 8 bits (mode {mode}): convert it to 8 bits')
+    if image.mode[0] in 'IF':
+        return True
+    tags = getattr(image, 'tag_v2', None)
+    if tags is not None:
+        return max(tags.get(BITS, (1,))) > 8 or tags.get(SAMPLE_FORMAT, (1,))[0] in (2, 3)
+    decoders = getattr(image, 'tile', None) or []
+    return any('16' in str(decoder[3]) for decoder in decoders if image.format == 'PNG')
+
+
+def check_header(image: Image.Image) -> None:
+    """Raise InputError where an image holds more than its first 8 bits, three bands or one page."""
+    if has_deep_pixels(image):
+        raise InputError(
+            f'its pixels have more than 8 bits (mode {image.mode}): convert it to 8 bits, or set '
+            "bit_depth='scale' of its loader"
+        )
+    tags = getattr(image, 'tag_v2', None)
+    if tags is None:
+        return
+    bands, extra = tags.get(BANDS, 1), tags.get(EXTRA_BANDS, ())
+    if bands > 4 or (bands in (2, 4) and 0 in extra) or (bands == 2 and not extra):
+        raise InputError(
+            f'it has {bands} bands, of which one or three would be read: convert it to RGB, or '
+            'use a loader for many channels'
+        )
+    pages = getattr(image, 'n_frames', 1)
+    if pages > 1:
+        image.seek(1)
+        preview_page = image.tag_v2.get(PAGE_KIND, 0) & 1  # type: ignore[attr-defined]
+        image.seek(0)
+        if not preview_page:
+            raise InputError(
+                f'it is a stack of {pages} pages, of which the first alone would be read: save '
+                'the pages as files of their own'
+            )
 
 
 def inspect_image(path: str) -> tuple[str | None, list[str]]:
@@ -66,7 +102,7 @@ def inspect_image(path: str) -> tuple[str | None, list[str]]:
             warnings.simplefilter('ignore')  # of a large image that is no bomb yet
             with Image.open(io.BytesIO(content)) as image:
                 check_size(*image.size)
-                check_mode(image.mode)
+                check_header(image)
                 suffix = Path(path).suffix.lower()
                 if suffix not in SUFFIXES.get(str(image.format), (suffix,)):
                     notes.append(f'is a {image.format} by its content')

@@ -9,11 +9,12 @@ from mmengine.fileio import get_local_path
 from mmengine.registry import DATASETS, METRICS
 
 from mmum.datasets.coco.api import CheckedCOCO
+from mmum.datasets.unreadable import ReplacesUnreadable
 from mmum.errors import InputError
 
 
 @DATASETS.register_module()
-class CheckedCocoDataset(CocoDataset):
+class CheckedCocoDataset(ReplacesUnreadable, CocoDataset):
     """mmdet's ``CocoDataset`` whose labels follow the names of the classes.
 
     Files are cleaned, or refused, by :func:`mmum.datasets.coco.clean.clean`. mmdet numbers labels
@@ -22,11 +23,24 @@ class CheckedCocoDataset(CocoDataset):
 
     Args:
         *args: Arguments of mmdet's ``CocoDataset``.
-        **kwargs: The same. In ``metainfo``, ``classes='cat'`` is one class.
+        bad_images (str, optional): As for :class:`~mmum.datasets.UnlabelledImages`. Defaults to
+            None.
+        max_bad_share (float): The same. Defaults to 0.01.
+        **kwargs: Further arguments. In ``metainfo``, ``classes='cat'`` is one class.
 
     Raises:
         InputError: If the annotation file is refused or does not fit the classes.
     """
+
+    def __init__(
+        self,
+        *args: Any,
+        bad_images: str | None = None,
+        max_bad_share: float = 0.01,
+        **kwargs: Any,
+    ) -> None:
+        self.bad_images, self.max_bad_share = bad_images, max_bad_share
+        super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Load the cleaned annotations."""

@@ -14,9 +14,10 @@ from mmengine.registry import TRANSFORMS
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import Image
 
-from mmum.datasets.checks.images import ORIENTATION, check_mode, check_size
+from mmum.datasets.checks.images import ORIENTATION, check_header, check_size, has_deep_pixels
 from mmum.datasets.coco.report import wrong_size
-from mmum.errors import InputError
+from mmum.datasets.transforms.deep import BitDepth, check_bit_depth, read_deep
+from mmum.errors import InputError, UnreadableImage
 
 try:
     import simplejpeg
@@ -35,25 +36,42 @@ class LoadImageStrict(LoadImageFromFile):
 
     Args:
         imdecode_backend (str): Decoder. Defaults to 'pillow'.
+        bit_depth (str | tuple[float, float]): What happens to pixels of more than 8 bits: 'refuse',
+            'scale' from the lowest to the highest of the image, or the two values that become black
+            and white. Defaults to 'refuse'.
         **kwargs: Further arguments of ``LoadImageFromFile``.
 
     Raises:
-        InputError: If the file cannot be read as an image, has more than 8 bits, or is of another
-            size than its annotations say.
+        UnreadableImage: If the file cannot be read as an image, or has more than 8 bits.
+        InputError: If it is of another size than its annotations say.
     """
 
-    def __init__(self, imdecode_backend: str = 'pillow', **kwargs: Any) -> None:
+    def __init__(
+        self,
+        imdecode_backend: str = 'pillow',
+        bit_depth: BitDepth = 'refuse',
+        **kwargs: Any,
+    ) -> None:
         super().__init__(imdecode_backend=imdecode_backend, **kwargs)
+        self.bit_depth = check_bit_depth(bit_depth)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the image."""
         try:
+            deep = False
             if '://' not in results['img_path']:
                 with Image.open(results['img_path']) as image:  # its header
-                    check_mode(image.mode)
-            results = super().transform(results)
+                    deep = self.bit_depth != 'refuse' and has_deep_pixels(image)
+                    if not deep:
+                        check_header(image)
+            if deep:
+                pixels = read_deep(Path(results['img_path']).read_bytes(), self.bit_depth)
+                shape = pixels.shape[:2]
+                results.update(img=pixels, img_shape=shape, ori_shape=shape)
+            else:
+                results = super().transform(results)
         except Exception as error:  # decoders raise many kinds
-            raise InputError(
+            raise UnreadableImage(
                 f'{results["img_path"]} cannot be read as an image ({error}): replace '
                 'the file or remove it'
             ) from error
@@ -92,10 +110,12 @@ class LoadCropResize(BaseTransform):
             (3 / 4, 4 / 3).
         reuse (bool): Whether to keep the last image decoded, for ``RepeatSampler``. Defaults to
             False.
+        bit_depth (str | tuple[float, float]): As for :class:`LoadImageStrict`. Defaults to
+            'refuse'.
 
     Raises:
-        InputError: If a file cannot be read as an image, is truncated, has more than 8 bits, or a
-            side of less than 16 or more than 20000 pixels.
+        UnreadableImage: If a file cannot be read as an image, is truncated, has more than 8 bits,
+            or a side of less than 16 or more than 20000 pixels.
     """
 
     def __init__(
@@ -104,8 +124,9 @@ class LoadCropResize(BaseTransform):
         crop_ratio_range: tuple[float, float] = (0.2, 1.0),
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         reuse: bool = False,
+        bit_depth: BitDepth = 'refuse',
     ) -> None:
-        self.reuse = reuse
+        self.reuse, self.bit_depth = reuse, check_bit_depth(bit_depth)
         self.last: dict[str, Any] = {}
         self.crop = RandomResizedCrop(scale, crop_ratio_range, aspect_ratio_range)
         self.scale = self.crop.scale
@@ -115,7 +136,7 @@ class LoadCropResize(BaseTransform):
         try:
             image, box, shape = self._load_crop(results['img_path'])
         except Exception as error:  # decoders and file systems raise many kinds
-            raise InputError(
+            raise UnreadableImage(
                 f'{results["img_path"]} cannot be read as an image ({error}): replace '
                 'the file or remove it'
             ) from error
@@ -186,7 +207,12 @@ class LoadCropResize(BaseTransform):
         """Decode with Pillow, in full size."""
         with Image.open(io.BytesIO(data)) as header:
             check_size(*header.size)
-            check_mode(header.mode)
+            deep = self.bit_depth != 'refuse' and has_deep_pixels(header)
+            if not deep:
+                check_header(header)
+        if deep:
+            image = read_deep(data, self.bit_depth)
+            return image, 1, self._draw(*image.shape[:2]), image.shape[:2]
         image = mmcv.imfrombytes(data, flag='color', backend='pillow')
         return image, 1, self._draw(*image.shape[:2]), image.shape[:2]
 

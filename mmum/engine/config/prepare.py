@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmum.engine.config.classes import agree_on_classes
 from mmum.engine.config.load import carry_from_file
-from mmum.engine.config.replacements import replace_types, type_name
+from mmum.engine.config.replacements import dicts, replace_types, type_name
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
 from mmum.environment import INSTALL_OPERATORS, has_operators
 from mmum.errors import InputError
@@ -24,6 +24,8 @@ BACKEND_PACKAGES = dict(
     TensorboardVisBackend='tensorboard',
     WandbVisBackend='wandb',
 )
+
+REPLACE_UNREADABLE = ('UnlabelledImages', 'LabelledImages', 'CheckedCocoDataset')
 
 
 def prepare(cfg: Config) -> None:
@@ -122,11 +124,13 @@ def fit_device(cfg: Config) -> None:
 
 
 def list_bad_images(cfg: Config) -> None:
-    """Let pre-training replace unreadable images, and list them in the work directory."""
-    loader = cfg.get('train_dataloader')
-    dataset: Any = unwrap_dataset_cfg(loader.dataset) if loader else {}
-    if type_name(dataset) == 'UnlabelledImages' and 'bad_images' not in dataset:
-        dataset.bad_images = osp.join(cfg.work_dir, 'bad_images.txt')
+    """Let a training replace unreadable images, and list them in the work directory.
+
+    Data sets may be wrapped in any way; those of other packages end at such an image.
+    """
+    for dataset in dicts(cfg.get('train_dataloader')):
+        if type_name(dataset) in REPLACE_UNREADABLE and 'bad_images' not in dataset:
+            dataset['bad_images'] = osp.join(cfg.work_dir, 'bad_images.txt')
 
 
 def unwrap_dataset_cfg(dataset: Any) -> Any:

@@ -87,7 +87,103 @@ def test_every_kind_of_file_is_read_or_replaced_and_found_beforehand(tmp_path):
     assert inspect_image(tmp_path / 'mislabelled.jpg')[1] == ['is a PNG by its content']
     assert inspect_image(tmp_path / 'cmyk.jpg')[1] == ['CMYK']
     assert '30000x20 pixels' in inspect_image(tmp_path / 'wide.jpg')[0]
-    assert 'more than 8 bits' in inspect_image(tmp_path / 'deep.png')[0]
+    for name in ('deep.png', 'deep_colour.png', 'deep_colour.tif', 'floating.tif', 'signed.tif'):
+        assert 'more than 8 bits' in inspect_image(tmp_path / name)[0], name
+    assert 'a stack of 3 pages' in inspect_image(tmp_path / 'stack.tif')[0]
+
+
+@pytest.mark.parametrize('name', ['deep.png', 'deep_colour.png', 'deep_colour.tif'])
+@pytest.mark.parametrize('loader', ['LoadImageStrict', 'LoadCropResize'])
+def test_deep_pixels_are_scaled_if_asked_for(name, loader, tmp_path):
+    from mmum.datasets import transforms
+
+    write_odd_images(tmp_path)
+    kind, arguments = getattr(transforms, loader), ((32,) if loader == 'LoadCropResize' else ())
+    sample = dict(img_path=str(tmp_path / name))
+    scaled = kind(*arguments, bit_depth='scale')(dict(sample))['img']
+    assert scaled.dtype == np.uint8 and scaled.max() > 200 and scaled.min() < 50
+    raw = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED).astype(float)
+    if loader == 'LoadImageStrict':
+        ends = kind(bit_depth=(0, 65535))(dict(sample))['img']
+        expected = (raw / 65535 * 255).round()
+        expected = expected[..., None].repeat(3, 2) if raw.ndim == 2 else expected
+        assert (ends == expected).all()
+        fine = kind(bit_depth='scale')(dict(img_path=str(tmp_path / 'alpha.png')))['img']
+        assert (fine == kind()(dict(img_path=str(tmp_path / 'alpha.png')))['img']).all()
+
+
+@pytest.mark.parametrize('bit_depth', ['16', (5, 5), 12, (1, 2, 3)])
+def test_a_bit_depth_that_is_none(bit_depth):
+    from mmum.datasets import LoadImageStrict
+
+    with pytest.raises(InputError, match="should be 'refuse', 'scale', or the values"):
+        LoadImageStrict(bit_depth=bit_depth)
+
+
+@pytest.mark.parametrize('wrapper', ['ConcatDataset', 'RepeatDataset', 'ClassBalancedDataset'])
+def test_wrapped_data_sets_replace_too(wrapper, folder, tmp_path_factory):
+    """Whoever wraps the data set, a run sets the list in it."""
+    from mmengine.config import ConfigDict
+    from mmengine.registry import DATASETS
+
+    from mmum.engine.config.prepare import list_bad_images
+
+    inner = dict(
+        type='LabelledImages' if wrapper == 'ClassBalancedDataset' else 'UnlabelledImages',
+        data_root=str(folder),
+        pipeline=[dict(t, _scope_='mmpretrain') for t in PIPELINE],
+    )
+    outer = dict(
+        ConcatDataset=dict(datasets=[inner, inner]),
+        RepeatDataset=dict(dataset=inner, times=2),
+        ClassBalancedDataset=dict(dataset=inner, oversample_thr=0.1),
+    )[wrapper]
+    cfg = ConfigDict(
+        train_dataloader=dict(dataset=dict(type=wrapper, **outer)),
+        work_dir=str(tmp_path_factory.mktemp('run')),
+    )
+    list_bad_images(cfg)
+    images = DATASETS.build(cfg.train_dataloader.dataset)
+    assert all(images[i] is not None for i in range(len(images)))
+    with open(f'{cfg.work_dir}/bad_images.txt') as listed:
+        assert [line.split('\t')[0] for line in listed] == [str(folder / '0' / '007.jpg')]
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    """Listed, packed, read, noted and drawn as bytes."""
+    import os
+
+    from tests.helpers import call_tool
+
+    root = tmp_path / 'images'
+    root.mkdir()
+    good, bad = (os.path.join(os.fsencode(root), name) for name in (b'caf\xe9.png', b'\xff.png'))
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for name in (good, os.fsencode(root / 'plain.png')):
+        with open(name, 'wb') as file:
+            file.write(cv2.imencode('.png', pixels)[1].tobytes())
+    with open(bad, 'wb') as file:
+        file.write(b'no image')
+    images = dataset(root, bad_images=str(tmp_path / 'bad.txt'))
+    assert len(images) == 3 and all(images[i] is not None for i in range(3))
+    assert (tmp_path / 'bad.txt').read_bytes().startswith(bad + b'\t')
+    code, output = call_tool('tools/check_data.py', root)
+    assert code == 1 and '3 images: 1 bad' in output, output
+    os.remove(bad)
+    code, output = call_tool('tools/prepare_data.py', 'shards', root, tmp_path / 'shards')
+    assert code == 0, output
+    packed = dataset(tmp_path / 'shards')
+    assert len(packed) == 2 and packed[0]['inputs'].shape == packed[1]['inputs'].shape
+    code, output = call_tool(
+        'tools/browse_data.py',
+        'configs/selfsup/um_mae_swin_nano_mini.py',
+        '--out',
+        tmp_path / 'look',
+        '--cfg-options',
+        f'data_root={root}',
+    )
+    assert code == 0, output
+    assert len(list((tmp_path / 'look').iterdir())) == 2
 
 
 @pytest.mark.parametrize('name', ['cmyk.jpg', 'palette.png', 'mislabelled.jpg'])
