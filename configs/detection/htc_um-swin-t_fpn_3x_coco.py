@@ -15,9 +15,11 @@ model = dict(
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[0] = dict(type='LoadImageStrict')
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(dataset=dict(type='CheckedCocoDataset', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(type='CheckedCocoDataset', pipeline=test_pipeline))
 test_dataloader = val_dataloader
+val_evaluator = dict(type='CheckedCocoMetric')
+test_evaluator = val_evaluator
 
 max_epochs = 36
 train_cfg = dict(type='ResumableEpochTrainLoop', max_epochs=max_epochs)

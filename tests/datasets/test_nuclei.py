@@ -64,7 +64,7 @@ def test_the_download_becomes_coco(download, tmp_path, packed):
         }
         assert len(coco['annotations']) == 2 * len(coco['images'])
         report = inspect_coco(out / 'annotations' / f'{split}.json', out / split)
-        assert not report.fatal and not report.absent_images
+        assert not report.cleaned.fatal and not report.absent_images
     first = next(image for image in train['images'] if image['file_name'].startswith('00'))
     boxes = [one['bbox'] for one in train['annotations'] if one['image_id'] == first['id']]
     assert boxes == [[3, 4, 10, 8], [23, 4, 10, 8]]

@@ -119,6 +119,44 @@ def test_ap_equals_pycocotools_by_hand(trained, mini, tmp_path, arguments, optio
             assert printed == pytest.approx(value, abs=5.1e-4), (kind, name)
 
 
+def test_the_order_of_categories_in_a_file_changes_nothing(trained, mini, tmp_path):
+    """Neither AP, nor the names that testing and predicting give to detections."""
+    content = json.loads((mini / 'annotations' / 'val.json').read_text())
+    content['categories'].reverse()
+    for annotation in content['annotations']:
+        annotation['id'] -= 1  # from 0
+    (tmp_path / 'other.json').write_text(json.dumps(content))
+    other = [
+        f'test_dataloader.dataset.ann_file={tmp_path}/other.json',
+        f'test_evaluator.ann_file={tmp_path}/other.json',
+    ]
+    lines, results = [], []
+    for number, options in enumerate(([], other)):
+        (tmp_path / str(number)).mkdir()
+        output = run_test(trained, mini, tmp_path / str(number), options=options)
+        lines.append(re.findall(r'coco/\w+: [0-9.-]+', output))
+        found = json.loads((tmp_path / str(number) / 'results.segm.json').read_text())
+        results.append([(one['image_id'], one['category_id'], one['score']) for one in found])
+    assert lines[0] == lines[1] and lines[0] and results[0] == results[1]
+    output_of(
+        'tools/predict.py',
+        mini / 'val',
+        CONFIG,
+        trained[0] / 'epoch_1.pth',
+        '--annotations',
+        tmp_path / 'other.json',
+        '--out',
+        tmp_path / 'predicted',
+        '--cfg-options',
+        f'data_root={mini}',
+        *SMALL_DETECTOR,
+        'model.test_cfg.rcnn.score_thr=0.001',
+    )
+    predicted = json.loads((tmp_path / 'predicted' / 'results.json').read_text())
+    by_name = sorted((one['image_id'], one['category_id']) for one in predicted)
+    assert by_name == sorted((image, category) for image, category, _ in results[0])
+
+
 def test_images_without_annotations_are_only_written(trained, mini, tmp_path):
     """As COCO's test images: a file for the server that evaluates them."""
     content = json.loads((mini / 'annotations' / 'val.json').read_text())
@@ -197,7 +235,7 @@ BAD = {
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
     'cut image': (
         'train_dataloader.dataset.data_prefix.img={tmp}/cut',
-        r'cut/00000\d.jpg cannot be read as an image',
+        r'2 of 8 images cannot be read, 2 of them in .*/cut .*bad_images.txt',
     ),
     'unknown category': (
         'train_dataloader.dataset.ann_file={tmp}/category.json',
@@ -283,3 +321,17 @@ def test_boxes_that_training_leaves_out_are_named(mini, tmp_path):
     assert any(
         '1 x box without area (id 2), left out of training and evaluation' in text for text in said
     )
+
+
+def test_classes_set_data_sets_and_heads():
+    from mmum.engine.config import load_config
+
+    cfg = load_config('htc_um-swin-t_fpn_3x_coco', dict(classes=['crack', 'dent']))
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        assert cfg[key].dataset.metainfo.classes == ('crack', 'dent')
+    heads = [*cfg.model.roi_head.bbox_head, *cfg.model.roi_head.mask_head]
+    assert [head.num_classes for head in heads] == [2] * 6
+    assert cfg.model.roi_head.semantic_head.num_classes == 183
+    one = load_config('gfl_um-swin-t_fpn_25e_coco', dict(classes='crack'))
+    assert one.train_dataloader.dataset.metainfo.classes == ('crack',)
+    assert one.model.bbox_head.num_classes == 1
