@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mmum.datasets.coco.report import describe, inspect_coco
 from mmum.datasets.listing import list_images
 from mmum.datasets.shards import place_of
 from mmum.errors import InputError, preview
-from mmum.files import atomic_write
+from mmum.files import atomic_write, printable
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,19 +41,29 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def report_images(faults: dict[str, str], notes: dict[str, str], number: int) -> None:
-    """Print what is wrong with images, and what is unusual."""
+def report_images(faults: dict[str, str], notes: dict[str, str], paths: Sequence[str]) -> None:
+    """Print what is wrong with images, by folder, and what is unusual."""
+    number = len(paths)
     print(
         f'{number} images: {len(faults)} bad ({len(faults) / number:.2%}), {len(notes)} unusual '
         'but read correctly'
     )
     for path, fault in list(faults.items())[:20]:
-        print(f'  bad: {path}: {fault}')
+        print(f'  bad: {printable(path)}: {fault}')
     if len(faults) > 20:
         print(f'  ... and {len(faults) - 20} more (--out lists all)')
+    bad, whole = Counter(map(place_of, faults)), Counter(map(place_of, paths))
+    if len(whole) > 1:
+        for folder, count in bad.most_common(20):
+            print(f'  {printable(folder)}: {count} of {whole[folder]} bad')
     if len(faults) > max(1, 0.01 * number):
-        folder, bad = Counter(map(place_of, faults)).most_common(1)[0]
-        print(f'  more than 1 % are bad, and pre-training would stop: {bad} of them in {folder}')
+        folder, count = bad.most_common(1)[0]
+        print(
+            f'  more than 1 % are bad, and training would stop: {count} of them in '
+            f'{printable(folder)}'
+        )
+    elif faults:
+        print('  training replaces each by another image, and lists it in bad_images.txt')
     for note, count in Counter(notes.values()).most_common():
         print(f'  unusual: {count} x {note}')
 
@@ -98,7 +109,7 @@ def main() -> None:
         )
     if paths:
         faults, notes = inspect_images(paths, args.workers)
-        report_images(faults, notes, len(paths))
+        report_images(faults, notes, paths)
         report.update(bad_images=faults, unusual_images=notes)
         bad |= bool(faults)
     if args.out:

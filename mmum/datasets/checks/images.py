@@ -13,6 +13,11 @@ from rich.progress import track
 
 from mmum.errors import InputError
 
+try:
+    import simplejpeg
+except ImportError:  # Pillow decodes everything then
+    simplejpeg = None
+
 MIN_SIDE = 16  # one mask unit
 MAX_SIDE = 20000
 ORIENTATION = 0x0112  # the EXIF tag
@@ -111,6 +116,8 @@ def inspect_image(path: str) -> tuple[str | None, list[str]]:
                 if image.getexif().get(ORIENTATION, 1) != 1:
                     notes.append('turned by EXIF')
                 image.convert('RGB')
+            if simplejpeg and content[:2] == b'\xff\xd8' and image.mode in ('RGB', 'L'):
+                simplejpeg.decode_jpeg(content, 'BGR')  # stricter than Pillow, and what loads it
     except Exception as error:  # decoders raise many kinds
         reason = re.sub(r' <_io\.BytesIO[^>]*>', '', ' '.join(str(error).split()))
         return reason or type(error).__name__, notes
