@@ -33,8 +33,12 @@ def reconstruction_picture(model: Any, inputs: Tensor, mask: Tensor, border: int
     model.eval()
     seen, filled = reconstruct(model, inputs, mask)
     model.train(was_training)
-    mean = getattr(model.data_preprocessor, 'mean', 0.0)
-    std = getattr(model.data_preprocessor, 'std', 1.0)
+    mean = getattr(model.data_preprocessor, 'mean', None)
+    std = getattr(model.data_preprocessor, 'std', None)
+    if mean is None or std is None:  # normalised while loading: from the darkest to the brightest
+        mean = inputs.amin((0, 2, 3), keepdim=True)
+        std = (inputs.amax((0, 2, 3), keepdim=True) - mean).clamp(min=1e-6) / 255
+        mean, std = -mean / std, 1 / std
     columns = []
     for images in (seen, filled, inputs):
         pixels = (images * std + mean).clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -200,3 +204,19 @@ def write_picture(path: str | Path, rgb: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # OpenCV itself dies of names that are no UTF-8
     path.write_bytes(cv2.imencode(path.suffix, rgb[..., ::-1])[1].tobytes())
+
+
+def first_three(image: np.ndarray) -> np.ndarray:
+    """Make an image of any number of bands fit to look at: its first three, stretched.
+
+    Args:
+        image (np.ndarray): (H, W, C).
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3).
+    """
+    bands = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2)
+    if bands.dtype == np.uint8:
+        return bands
+    low, high = bands.min((0, 1)), bands.max((0, 1))
+    return ((bands - low) * (255 / np.maximum(high - low, 1e-6))).round().astype(np.uint8)

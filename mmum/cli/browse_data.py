@@ -21,11 +21,12 @@ from rich.progress import track
 from mmum.cli.command import add_config_options, argument_parser
 from mmum.engine import load_config
 from mmum.engine.config import unwrap_dataset_cfg
+from mmum.engine.config.replacements import type_name
 from mmum.engine.preflight import preflight
 from mmum.engine.reliability.sampling import seeded
 from mmum.errors import InputError
 from mmum.files import check_writable
-from mmum.visualization import mask_picture, side_by_side, write_picture
+from mmum.visualization import first_three, mask_picture, side_by_side, write_picture
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def pixels_of(sample: dict[str, Any]) -> np.ndarray:
     """The image of a sample as RGB."""
-    return mmcv.bgr2rgb(sample['inputs'].permute(1, 2, 0).contiguous().numpy())
+    return mmcv.bgr2rgb(first_three(sample['inputs'].permute(1, 2, 0).contiguous().numpy()))
 
 
 class DetectionPictures:
@@ -80,13 +81,15 @@ class PretrainingPictures:
 
     def __init__(self, dataset: Any, pipeline: list[Any]) -> None:
         self.dataset = dataset
-        self.load = TRANSFORMS.build(dict(type='LoadImageStrict'))
+        first = type_name(pipeline[0])
+        own = first in ('LoadImageStrict', 'LoadBands')
+        self.load = TRANSFORMS.build(pipeline[0] if own else dict(type='LoadImageStrict'))
 
     def __call__(self, index: int) -> np.ndarray:
         sample = self.dataset[index]
         rgb = pixels_of(sample)
         before = self.load(self.dataset.get_data_info(index))['img']
-        panels = [mmcv.bgr2rgb(before), rgb]
+        panels = [mmcv.bgr2rgb(first_three(before)), rgb]
         if 'mask' in sample['data_samples']:
             mask = torch.as_tensor(sample['data_samples'].mask).numpy()
             panels.append(mask_picture(rgb, mask))

@@ -37,6 +37,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=int, default=os.cpu_count(), help='processes (default: one per CPU core)'
     )
+    parser.add_argument(
+        '--bands', type=int, metavar='N', help='number of bands, of images for LoadBands'
+    )
     parser.add_argument('--out', metavar='FILE.json', help='write everything that was found')
     return parser.parse_args()
 
@@ -93,6 +96,8 @@ def main() -> None:
     args = parse_args()
     if args.workers < 1:
         raise InputError(f'--workers {args.workers} should be at least 1')
+    if args.bands is not None and args.bands < 1:
+        raise InputError(f'--bands {args.bands} should be at least 1')
     if args.out and not args.out.endswith('.json'):
         raise InputError(f'--out {args.out} should end in .json')
     if args.images and not Path(args.images).is_dir():
@@ -108,7 +113,7 @@ def main() -> None:
             f'{args.data} does not exist: give a folder of images or a COCO annotation file'
         )
     if paths:
-        faults, notes = inspect_images(paths, args.workers)
+        faults, notes = inspect_images(paths, args.workers, args.bands)
         report_images(faults, notes, paths)
         report.update(bad_images=faults, unusual_images=notes)
         bad |= bool(faults)

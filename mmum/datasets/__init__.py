@@ -1,11 +1,19 @@
 from .coco import *  # noqa: F403
 from .labelled import LabelledImages
 from .repeat_sampler import RepeatSampler
-from .transforms import LoadCropResize, LoadImageStrict, OpenCVInstaBoost, RandomMask, UniformMask
+from .transforms import (
+    LoadBands,
+    LoadCropResize,
+    LoadImageStrict,
+    OpenCVInstaBoost,
+    RandomMask,
+    UniformMask,
+)
 from .unlabelled import UnlabelledImages
 
 __all__ = [
     'LabelledImages',
+    'LoadBands',
     'LoadCropResize',
     'LoadImageStrict',
     'OpenCVInstaBoost',

@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS
 
 from mmum.datasets.coco.read import read_coco
 from mmum.datasets.coco.report import (
+    MAX_OPENED,
     CocoReport,
     inspect_coco,
     refuse_or_warn,
@@ -61,7 +62,10 @@ def check_coco(dataset: Any, split: str, labelled: bool) -> None:
     # The stuff maps of HTC, where the pipeline loads them.
     stuff = any(transform.get('with_seg') for transform in dataset.get('pipeline', ()))
     maps = Path(root, prefix.get('seg', '')) if stuff else None
-    report = inspect_coco(file, folder, maps, labelled)
+    # whatever else reads images knows their size itself
+    loader = type_name(next(iter(dataset.get('pipeline') or ()), None))
+    opened = MAX_OPENED if loader.startswith('LoadImage') else 0
+    report = inspect_coco(file, folder, maps, labelled, opened)
     if not report.file_names:
         raise InputError(f'{file} lists no images: give an annotation file with images')
     if labelled and not report.content['annotations']:

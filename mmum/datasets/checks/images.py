@@ -5,12 +5,14 @@ import re
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from mmengine.fileio import get
 from PIL import Image
 from rich.progress import track
 
+from mmum.datasets.bands import read_bands
 from mmum.errors import InputError
 
 try:
@@ -124,18 +126,32 @@ def inspect_image(path: str) -> tuple[str | None, list[str]]:
     return None, notes
 
 
-def inspect_images(paths: Sequence[str], workers: int) -> tuple[dict[str, str], dict[str, str]]:
+def inspect_bands(path: str, bands: int) -> tuple[str | None, list[str]]:
+    """Decode an image of many bands, as :func:`inspect_image`."""
+    try:
+        read_bands(path, bands)
+    except InputError as error:
+        return str(error).partition('(')[2].partition('): ')[0] or str(error), []
+    return None, []
+
+
+def inspect_images(
+    paths: Sequence[str], workers: int, bands: int | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
     """Decode many images, with a progress bar.
 
     Args:
         paths (Sequence[str]): The files.
         workers (int): Number of processes.
+        bands (int, optional): Their number of bands, for ``LoadBands``. Defaults to None: of 8
+            bits, grey or in colour.
 
     Returns:
         tuple[dict, dict]: Path -> fault, and path -> what is unusual.
     """
     with ProcessPoolExecutor(workers) as pool:
-        inspected = pool.map(inspect_image, paths, chunksize=16)
+        inspect = partial(inspect_bands, bands=bands) if bands else inspect_image
+        inspected = pool.map(inspect, paths, chunksize=16)
         results = list(track(inspected, f'{len(paths)} images', total=len(paths)))
     faults = {path: fault for path, (fault, _) in zip(paths, results) if fault}
     notes = {path: ', '.join(notes) for path, (_, notes) in zip(paths, results) if notes}

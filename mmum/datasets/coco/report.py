@@ -71,7 +71,7 @@ def inspect_coco(
         labelled (bool): Whether the file must have annotations; COCO's files of test images have
             none. Defaults to True.
         opened (int, optional): Number of images, evenly spread, whose size is compared. Defaults to
-            200; None: all.
+            200; None: all; 0: none.
 
     Returns:
         CocoReport: What was found.
@@ -85,7 +85,7 @@ def inspect_coco(
         listed = report.content['images']
         apart = 1 if opened is None else max(1, len(listed) // max(1, opened))
         absent = set(report.absent_images)
-        for image in listed[::apart]:
+        for image in listed[::apart] if opened != 0 else ():
             if image['file_name'] not in absent:
                 sentence = wrong_size(image, Path(images, image['file_name']))
                 report.wrong_sizes += [sentence] if sentence else []

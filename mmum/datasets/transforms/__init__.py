@@ -1,5 +1,13 @@
+from .bands import LoadBands
 from .insta_boost import OpenCVInstaBoost
 from .loading import LoadCropResize, LoadImageStrict
 from .masks import RandomMask, UniformMask
 
-__all__ = ['LoadCropResize', 'LoadImageStrict', 'OpenCVInstaBoost', 'RandomMask', 'UniformMask']
+__all__ = [
+    'LoadBands',
+    'LoadCropResize',
+    'LoadImageStrict',
+    'OpenCVInstaBoost',
+    'RandomMask',
+    'UniformMask',
+]
