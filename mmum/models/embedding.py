@@ -93,7 +93,7 @@ def _sincos_positions(grid: tuple[int, int], embed_dims: int, device: torch.devi
         omega = 10000.0 ** -(torch.arange(embed_dims // 4) / (embed_dims // 4))
 
         def encode(length: int) -> Tensor:
-            angle = torch.outer(torch.arange(length), omega)
+            angle = torch.outer(torch.arange(length, dtype=omega.dtype), omega)
             return torch.cat([angle.sin(), angle.cos()], 1)
 
         column = encode(columns).expand(rows, -1, -1)

@@ -90,9 +90,11 @@ class Windows:
         n, _, _, c = x.shape
         height, width = self.padded
         if fill is not None and (height, width) != (self.height, self.width):
-            fill = fill.to(x.dtype)
-            x = torch.cat([x, fill.expand(n, self.height, width - self.width, c)], 2)
-            x = torch.cat([x, fill.expand(n, height - self.height, width, c)], 1)
+            fill = fill.to(x.dtype)  # a part of no tokens would be no valid ONNX
+            if width > self.width:
+                x = torch.cat([x, fill.expand(n, self.height, width - self.width, c)], 2)
+            if height > self.height:
+                x = torch.cat([x, fill.expand(n, height - self.height, width, c)], 1)
         else:
             x = F.pad(x, (0, 0, 0, width - self.width, 0, height - self.height))
         if self.shift:
