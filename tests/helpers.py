@@ -315,3 +315,22 @@ def write_odd_images(folder):
         'gone.jpg',
     }
     return {path.name: path.name in bad for path in folder.iterdir()}
+
+
+def write_download(folder, count):
+    """``stage1_train/`` of nuclei: images of three kinds, each with two nuclei."""
+    root = folder / 'stage1_train'
+    random = np.random.default_rng(0)
+    for index in range(count):
+        image_folder = root / f'{index:02x}{"ab" * 31}'[:64]
+        (image_folder / 'images').mkdir(parents=True)
+        (image_folder / 'masks').mkdir()
+        base = [(10, 10, 10), (220, 220, 220), (190, 120, 200)][index % 3]
+        image = np.full((40, 56, 3), base, np.uint8) + random.integers(0, 4, (40, 56, 1), np.uint8)
+        cv2.imwrite(str(image_folder / 'images' / f'{image_folder.name}.png'), image)
+        for number in range(2):
+            mask = np.zeros((40, 56), np.uint8)
+            mask[4 + index % 5 : 12, 3 + 20 * number : 13 + 20 * number] = 255
+            cv2.imwrite(str(image_folder / 'masks' / f'{number}.png'), mask)
+        (image_folder / 'masks' / '.DS_Store').write_bytes(b'x')
+    return root

@@ -11,8 +11,7 @@ Finished runs are kept: the same command resumes a study that was interrupted.
 
 from pathlib import Path
 
-from benchmarks import charts, nuclei, transfer
-from benchmarks.arms import arms_table
+from benchmarks import arms, charts, nuclei, transfer
 from benchmarks.report import check_out, provenance, write_result
 from benchmarks.stages import ensure_mini
 
@@ -166,7 +165,7 @@ def run_nuclei(args, chart):
         charts.ap_bars(result, nuclei.NAMES, chart)
     if any(row['pretraining'] for row in rows):
         charts.loss_curves(result, nuclei.NAMES, chart.with_stem(f'{chart.stem}_loss'))
-    return result, arms_table(result)
+    return result, arms.table(result)
 
 
 def main():

@@ -3,35 +3,19 @@
 import json
 import zipfile
 
-import cv2
 import numpy as np
 import pytest
 
 from mmum.datasets.coco.report import inspect_coco
 from mmum.datasets.nuclei import kind_of
-from tests.helpers import call_tool
+from tests.helpers import call_tool, write_download
 
 COUNT = 36
 
 
 @pytest.fixture(scope='module')
 def download(tmp_path_factory):
-    """``stage1_train/``: images of three kinds, each with two nuclei."""
-    root = tmp_path_factory.mktemp('bbbc038') / 'stage1_train'
-    random = np.random.default_rng(0)
-    for index in range(COUNT):
-        folder = root / f'{index:02x}{"ab" * 31}'[:64]
-        (folder / 'images').mkdir(parents=True)
-        (folder / 'masks').mkdir()
-        base = [(10, 10, 10), (220, 220, 220), (190, 120, 200)][index % 3]
-        image = np.full((40, 56, 3), base, np.uint8) + random.integers(0, 4, (40, 56, 1), np.uint8)
-        cv2.imwrite(str(folder / 'images' / f'{folder.name}.png'), image)
-        for number in range(2):
-            mask = np.zeros((40, 56), np.uint8)
-            mask[4 + index % 5 : 12, 3 + 20 * number : 13 + 20 * number] = 255
-            cv2.imwrite(str(folder / 'masks' / f'{number}.png'), mask)
-        (folder / 'masks' / '.DS_Store').write_bytes(b'x')
-    return root
+    return write_download(tmp_path_factory.mktemp('bbbc038'), COUNT)
 
 
 def read(folder, name):

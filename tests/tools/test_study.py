@@ -5,9 +5,16 @@ from pathlib import Path
 
 import cv2
 import pytest
-from benchmarks import runs, transfer
+from benchmarks import arms, nuclei, runs, transfer
 
-from tests.helpers import ROOT, SMALL_DETECTOR, SMALL_PRETRAINING, call_tool
+from tests.helpers import (
+    ROOT,
+    SMALL_DETECTOR,
+    SMALL_PRETRAINING,
+    call_tool,
+    output_of,
+    write_download,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -134,3 +141,100 @@ def test_all_three_heads_share_data_and_schedule():
 def test_bad_arguments(arguments, sentence):
     code, output = call_tool('tools/study.py', 'transfer', *arguments)
     assert code == 2 and sentence in output.splitlines()[-1]
+
+
+@pytest.fixture(scope='module')
+def nuclei_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('nuclei')
+    source = write_download(folder, 36)
+    output_of('tools/prepare_data.py', 'nuclei', source, '--out', folder / 'nuclei')
+    return folder / 'nuclei'
+
+
+class Trainer:
+    """Stands in for trainings: writes what they log, better with every step of pre-training."""
+
+    def __init__(self):
+        self.commands = []
+
+    def __call__(self, name, log, *command, **env):
+        command = [str(part) for part in command]
+        self.commands.append(command)
+        folder = Path(command[command.index('--work-dir') + 1])
+        iters = int(command[command.index('--iters') + 1])
+        (folder / 'x' / 'vis_data').mkdir(parents=True)
+        lines = []
+        if 'selfsup' in command[1]:
+            (folder / 'backbone.safetensors').touch()
+            (folder / 'iters').write_text(str(iters))
+            for step in range(1, 200):
+                trivial = dict(mean_colour=0.4, interpolation=0.39)
+                lines.append(dict(loss=1 / step, step=step, **trivial))
+        else:
+            start = command[-1].removeprefix('pretrained=')
+            steps = int(Path(start).with_name('iters').read_text()) if start != 'None' else 0
+            rate = next((o for o in command if o.startswith('optim_wrapper.optimizer.lr=')), '=0')
+            ap = 0.1 + steps / 1e4 + float(rate.partition('=')[2])
+            lines.append({f'coco/{metric}': ap for metric in runs.METRICS})
+        text = ''.join(json.dumps(line) + '\n' for line in lines)
+        (folder / 'x' / 'vis_data' / 'scalars.json').write_text(text)
+        return 1.0, ''
+
+
+@pytest.mark.parametrize(
+    'command, rows, charts',
+    [
+        (['curves', '--pretrain-iters', 100, 300], 5, 2),
+        (['labels', '--labels', 25, 50], 6, 2),
+        (['ablations'], 17, 2),
+        (['starts', '--starts', 'scratch', 'um_mae'], 2, 2),
+    ],
+)
+def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    arguments = [*command, '--seeds', 0, 1, '--jobs', 2, '--data', nuclei_set]
+    arguments += ['--work-dir', tmp_path]
+    code, output = call_tool('tools/study.py', *arguments)
+    assert code == 0, output[-3000:]
+    result = json.loads((tmp_path / f'{command[0]}.json').read_text())
+    assert len(result['rows']) == rows and len(list(tmp_path.glob('*.png'))) == charts
+    table = (tmp_path / f'{command[0]}.md').read_text()
+    assert table == arms.table(result) and table in output
+    # every start of a row has the seed of its detector, and no run is made twice
+    folders = [call[call.index('--work-dir') + 1] for call in trainer.commands]
+    assert len(set(folders)) == len(folders)
+    before = len(trainer.commands)
+    code, output = call_tool('tools/study.py', *arguments)
+    assert code == 0 and len(trainer.commands) == before and 'was there' in output
+    for call in trainer.commands:
+        options = call[call.index('--cfg-options') + 1 :]
+        # the options are those of the config: nothing is set that it does not have
+        from mmum.engine import load_config
+
+        load_config(call[1], dict(o.split('=', 1) for o in options))
+
+
+def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    arguments = ['--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path, '--starts', 'scratch']
+    code, output = call_tool('tools/study.py', 'starts', *arguments)
+    assert code == 0, output[-3000:]
+    result = json.loads((tmp_path / 'starts.json').read_text())
+    assert len(result['tried']) == len(nuclei.RATES) * len(nuclei.DECAYS)
+    assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.002, layer decay 1']
+    halves = [' '.join(call).count('val_choose.json') for call in trainer.commands]
+    assert halves == [2] * 8 + [0] and 'val_report.json' in ' '.join(trainer.commands[-1])
+
+
+def test_intervals_are_paired():
+    rows = [
+        dict(name='a', against=None, ap=[dict(segm_mAP=v) for v in (0.1, 0.2, 0.3)]),
+        dict(name='b', against='a', ap=[dict(segm_mAP=v) for v in (0.12, 0.22, 0.32)]),
+    ]
+    assert arms.differences(rows[1], rows) == pytest.approx([2, 2, 2])
+    assert arms.interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    low, high = arms.interval([1.0, 2.0, 3.0])
+    assert 1 <= low < 2 < high <= 3
+    assert arms.differences(rows[0], rows) is None

@@ -27,6 +27,7 @@ class Arm:
         pretrain_options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
         against (str, optional): The row whose AP is subtracted, seed by seed. Defaults to None.
         factors (dict): What the row stands for, in numbers, for charts. Defaults to {}.
+        folder (str, optional): Words for the folder of the detector. Defaults to None: the name.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Arm:
     pretrain_options: tuple[str, ...] = ()
     against: str | None = None
     factors: dict[str, Any] = field(default_factory=dict, hash=False)
+    folder: str | None = None
 
     def runs(self, seed, once):
         """The detector of a seed, and in its ``start`` the pre-training."""
@@ -53,7 +55,7 @@ class Arm:
                 ('--iters', str(self.pretrain_iters)),
             )
         return Run(
-            f'detect_{slug(self.name)}_{seed}',
+            f'detect_{slug(self.folder or self.name)}_{seed}',
             f'{self.name}, seed {seed}',
             self.detector,
             (*self.detect_options, f'randomness.seed={seed}'),
@@ -129,7 +131,7 @@ def differences(row, rows, metric='segm_mAP'):
     return [a - b for a, b in zip(percent(row, metric), percent(base, metric))]
 
 
-def arms_table(result):
+def table(result):
     """The result as Markdown."""
     rows = []
     for row in result['rows']:

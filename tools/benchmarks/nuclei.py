@@ -28,14 +28,26 @@ ABLATIONS = {
     'pixels for normalised pixels': ('um_mae', ('model.head.norm_pix=False',)),
     'decoder of two stages, pixels': ('two_stages', ('model.head.norm_pix=False',)),
     'cross-attention decoder, pixels': ('cross', ('model.head.norm_pix=False',)),
-    'no secondary masking': ('um_mae', ('train_pipeline.3.secondary_ratio=0.0',)),
-    'secondary ratio 0.15': ('um_mae', ('train_pipeline.3.secondary_ratio=0.15',)),
-    'secondary ratio 0.35': ('um_mae', ('train_pipeline.3.secondary_ratio=0.35',)),
-    'secondary ratio 0.5': ('um_mae', ('train_pipeline.3.secondary_ratio=0.5',)),
+    'no secondary masking': (
+        'um_mae',
+        ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.0',),
+    ),
+    'secondary ratio 0.15': (
+        'um_mae',
+        ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.15',),
+    ),
+    'secondary ratio 0.35': (
+        'um_mae',
+        ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.35',),
+    ),
+    'secondary ratio 0.5': ('um_mae', ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.5',)),
     "positions as in the authors' code": ('um_mae', ('model.neck.visible_positions=official',)),
     'decoder depth 1': ('um_mae', ('model.neck.depth=1',)),
     'decoder depth 4': ('um_mae', ('model.neck.depth=4',)),
-    'crops of 10 to 50 %': ('um_mae', ('train_pipeline.1.crop_ratio_range=(0.1,0.5)',)),
+    'crops of 10 to 50 %': (
+        'um_mae',
+        ('train_dataloader.dataset.pipeline.1.crop_ratio_range=(0.1,0.5)',),
+    ),
     'learning rate 1e-3': ('um_mae', ('optim_wrapper.optimizer.lr=0.001',)),
     'learning rate 2.5e-4': ('um_mae', ('optim_wrapper.optimizer.lr=0.00025',)),
 }
@@ -207,4 +219,5 @@ class NucleiStudy:
             else (),
             None if against == name else against,
             dict(start=start, labels=labels, half=half),
+            f'{name} {half}' if half == 'choose' else None,
         )

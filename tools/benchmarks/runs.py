@@ -4,7 +4,7 @@ import json
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import CONFIGS, ROOT
@@ -23,7 +23,7 @@ class Run:
 
     Attributes:
         folder (str): Name of its work directory, one for every run.
-        title (str): In words, for lines of progress.
+        title (str): In words, for lines of progress; no part of what it is.
         config (str): Its config, from ``configs/``.
         options (tuple[str, ...]): ``--cfg-options``. Defaults to ().
         arguments (tuple[str, ...]): Further arguments of ``tools/train.py``. Defaults to ().
@@ -31,7 +31,7 @@ class Run:
     """
 
     folder: str
-    title: str
+    title: str = field(compare=False)
     config: str
     options: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
@@ -78,9 +78,10 @@ def run_all(runs, work_dir, jobs, report):
                     found[run], new = future.result()
                     made += new
                     spent = time.time() - begin
-                    left = f', about {spent / made * (total - len(found)) / 60:.0f} left'
+                    rest = spent / made * (total - len(found)) / 60 if made else 0
+                    left = f', about {rest:.0f} left' if made else ''
                     report(
-                        f'[{len(found)}/{total}] {spent / 60:.0f} min{left if made else ""}: '
+                        f'[{len(found)}/{total}] {spent / 60:.0f} min{left}: '
                         f'{run.title}: {_summary(found[run], new)}'
                     )
         except BaseException:
