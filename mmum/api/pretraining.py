@@ -6,7 +6,7 @@ from typing import Any
 
 from mmum.checkpoints import BACKBONE_FILE
 from mmum.engine.config import load_config, unwrap_dataset_cfg
-from mmum.engine.config.options import set_amp, set_auto_scale_lr, set_epochs
+from mmum.engine.config.options import set_amp, set_auto_scale_lr, set_epochs, set_iters
 from mmum.engine.config.replacements import type_name
 from mmum.engine.config.shipped import list_configs
 from mmum.engine.reliability.resume import find_latest_checkpoint
@@ -31,6 +31,7 @@ def pretrain(
     model: str = 'swin_tiny',
     init: str | Path | None = None,
     epochs: int | None = None,
+    iters: int | None = None,
     batch_size: int | None = None,
     resume: bool = True,
     amp: bool = True,
@@ -50,6 +51,7 @@ def pretrain(
         init (str | Path, optional): A checkpoint that the encoder starts from. Defaults to None:
             from scratch.
         epochs (int, optional): Defaults to None: those of the config.
+        iters (int, optional): The same for a config that trains by iterations. Defaults to None.
         batch_size (int, optional): Images per step and GPU. Defaults to None: that of the config.
         resume (bool): Whether to continue a run in ``out``. Defaults to True; there need not be
             one.
@@ -83,8 +85,12 @@ def pretrain(
         )
     cfg = load_config(config, {**given, **flatten(options)})
     cfg.work_dir = str(out)
+    if epochs is not None and iters is not None:
+        raise InputError(f'epochs={epochs} and iters={iters} cannot both be: give one')
     if epochs is not None:
         set_epochs(cfg, epochs)
+    if iters is not None:
+        set_iters(cfg, iters)
     if amp:
         set_amp(cfg)
     if 'auto_scale_lr' in cfg:

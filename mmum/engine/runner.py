@@ -108,7 +108,13 @@ class FaultTolerance:
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedule, without warm-ups that are too short for mmengine."""
         schedule = drop_short_warmups(scheduler, len(self.train_dataloader))
-        return super().build_param_scheduler(schedule)  # type: ignore[misc]
+        try:
+            return super().build_param_scheduler(schedule)  # type: ignore[misc]
+        except ValueError as error:
+            raise InputError(
+                f'param_scheduler cannot be as it is ({error}): mend begin and end, or give '
+                '--epochs or --iters, which stretch all of it'
+            ) from error
 
     def train(self) -> Any:
         """Check the files that the config names, lock the work directory, and train."""

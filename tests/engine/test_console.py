@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import ConfigDict
 
 from mmum.engine.config.load import load_config
-from mmum.engine.config.options import add_backend, set_epochs
+from mmum.engine.config.options import add_backend, set_epochs, set_iters
 from mmum.engine.config.shipped import find_config
 from mmum.errors import InputError
 from tests.helpers import SMALL_DETECTOR, SMALL_PRETRAINING, run_tool
@@ -101,6 +101,24 @@ def test_epochs_stretch_the_schedule(epochs):
     assert warm_up.end == 1000 and steps.milestones == [24, 33]  # steps of a warm-up stay
     with pytest.raises(InputError, match='--epochs 3 is for configs that train by epochs'):
         set_epochs(ConfigDict(train_cfg=dict(max_iters=3)), 3)
+
+
+@pytest.mark.parametrize('iters', [10, 300, 30000])
+def test_iterations_stretch_the_schedule(iters):
+    cfg = load_config('um_mae_swin_nano_nuclei')
+    set_iters(cfg, iters)
+    warm_up, cosine = cfg.param_scheduler
+    assert cfg.train_cfg.max_iters == cosine.end == iters
+    assert warm_up.end == cosine.begin == round(iters / 30)
+    assert cosine.T_max == round(iters * 29 / 30)
+    detector = load_config('mask-rcnn_um-swin-nano_fpn_nuclei')
+    set_iters(detector, iters)
+    assert detector.train_cfg.val_interval == detector.train_cfg.max_iters == iters
+    assert detector.default_hooks.checkpoint.interval == iters
+    with pytest.raises(InputError, match='--iters 3 is for configs that train by iters.*--epochs'):
+        set_iters(load_config('um_mae_swin_t'), 3)
+    with pytest.raises(InputError, match='--iters 0 should be at least 1'):
+        set_iters(cfg, 0)
 
 
 @pytest.mark.parametrize('name', ['um_mae_swin_t', 'selfsup/um_mae_swin_t', 'um_mae_swin_t.py'])

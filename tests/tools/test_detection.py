@@ -232,6 +232,7 @@ BAD = {
         'num_classes=80',
         'num_classes is 80, and the data set has 10 classes .*: pass --cfg-options num_classes=10',
     ),
+    'schedule': ('param_scheduler.1.end=0', r'param_scheduler cannot be as it is \(end should be'),
     'arch': ('model.backbone.arch=huge', "unknown arch 'huge'"),
     'cut image': (
         'train_dataloader.dataset.data_prefix.img={tmp}/cut',
