@@ -106,7 +106,7 @@ def main() -> None:
     if not cfg.get('train_dataloader'):
         raise InputError(f'{args.config} has no train_dataloader: nothing to look at')
     cfg.model.backbone.init_cfg = None  # no weights are needed
-    preflight(cfg, ('train',))
+    preflight(cfg, ('train',), heads=False)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     out = Path(args.out)

@@ -14,12 +14,14 @@ from mmum.engine.preflight_coco import check_coco, check_evaluator, check_heads,
 from mmum.errors import InputError, preview
 
 
-def preflight(cfg: Config, splits: Sequence[str]) -> None:
+def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
     """Check the files that a config names, on the first rank only.
 
     Args:
         cfg (Config): The config.
         splits (Sequence[str]): The data loaders that will be used: 'train', 'val', 'test'.
+        heads (bool): Whether the model will be used, and its heads must fit the classes. Defaults
+            to True.
 
     Raises:
         InputError: If a checkpoint is none, a folder or annotation file is missing, annotations
@@ -45,7 +47,8 @@ def preflight(cfg: Config, splits: Sequence[str]) -> None:
             if is_coco(dataset):
                 # COCO's test images: results are written, and evaluated elsewhere.
                 check_coco(dataset, split, labelled=not evaluator.get('format_only'))
-                check_heads(cfg.model, dataset)
+                if heads:
+                    check_heads(cfg.model, dataset)
                 check_evaluator(dataset, evaluator)
             elif type_name(dataset) == 'LabelledImages' and num_classes:
                 _check_labelled(dataset, num_classes)
