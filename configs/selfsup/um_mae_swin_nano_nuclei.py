@@ -47,5 +47,6 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='ReconstructionHook', interval=500),
     dict(type='TrivialAnswersHook', interval=10),
+    dict(type='UtilisationHook'),
 ]
 log_processor = dict(by_epoch=False)

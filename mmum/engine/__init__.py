@@ -24,6 +24,7 @@ from .scale import (
     wrap_blocks,
 )
 from .trivial_hook import TrivialAnswersHook
+from .utilisation_hook import UtilisationHook
 
 __all__ = [
     'AtomicCheckpointHook',
@@ -46,6 +47,7 @@ __all__ = [
     'ResumableIterTrainLoop',
     'ShardedOptimizer',
     'TrivialAnswersHook',
+    'UtilisationHook',
     'ZeROOptimWrapper',
     'ZeROStrategy',
     'load_config',

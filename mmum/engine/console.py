@@ -18,7 +18,7 @@ NOISE = ('Exp name: ', '"FileClient" will be', '"HardDiskBackend" is', 'Failed t
 # What mmengine says and a user wants to know.
 NEWS = ('resumed epoch', 'LR is set based on')
 # Scalars that a line of progress shows in a form of its own.
-SHOWN = ('loss', 'time', 'data_time', 'images_per_s', 'data_share')
+SHOWN = ('loss', 'time', 'data_time', 'images_per_s', 'data_share', 'mfu')
 
 
 class ConsoleFilter(logging.Filter):
@@ -56,8 +56,9 @@ def quieten(logger: logging.Logger) -> None:
 class ProgressLogProcessor(LogProcessor):
     """mmengine's ``LogProcessor`` with images/s and the share of time that waits for data.
 
-    Both go to the console, the log and every visualisation backend, as ``images_per_s`` (images of
-    all ranks) and ``data_share`` (0 to 1).
+    They go to the console, the log and every visualisation backend, as ``images_per_s`` (images of
+    all ranks) and ``data_share`` (0 to 1); after :class:`~mmum.engine.UtilisationHook` also
+    ``mfu``, the share of the hardware's matrix speed.
 
     Args:
         **kwargs: Arguments of mmengine's ``LogProcessor``.
@@ -87,6 +88,10 @@ class ProgressLogProcessor(LogProcessor):
             f'data: {tag["data_share"]:.0%}',
             f'eta: {eta}',
         ]
+        if hasattr(runner, 'flop_rate'):
+            flop, speed = runner.flop_rate
+            tag['mfu'] = flop / tag['time'] / speed
+            parts.append(f'mfu: {tag["mfu"]:.0%}')
         if 'memory' in tag:
             parts.append(f'memory: {tag["memory"]} MB')
         parts += [
