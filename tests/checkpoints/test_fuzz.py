@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.errors import InputError
-from tests.datasets.test_fuzz import DAMAGE, damaged
+from tests.damage import DAMAGE, damaged
 
 
 @pytest.fixture(scope='module')

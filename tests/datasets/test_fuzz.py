@@ -13,28 +13,11 @@ from mmum.datasets import LabelledImages, LoadCropResize, LoadImageStrict
 from mmum.datasets.checks.images import inspect_image
 from mmum.datasets.listing import list_class_folders, list_files, read_list
 from mmum.errors import InputError
+from tests.damage import DAMAGE, damaged
 
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
-DAMAGE = st.lists(
-    st.tuples(st.floats(0, 1), st.integers(0, 255), st.sampled_from(['set', 'cut', 'zeros'])),
-    min_size=1,
-    max_size=4,
-)
-
-
-def damaged(content, damage):
-    content = bytearray(content)
-    for place, value, how in damage:
-        index = int(place * (len(content) - 1)) if content else 0
-        if how == 'cut':
-            content = content[: index + 1]
-        elif how == 'zeros':
-            content[index : index + 40] = bytes(len(content[index : index + 40]))
-        else:
-            content[index] = value
-    return bytes(content)
 
 
 @pytest.fixture(scope='module')
