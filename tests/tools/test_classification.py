@@ -159,10 +159,10 @@ def test_knn_watches_a_pretraining(folders, tmp_path):
         'train_dataloader.batch_size=8',
         'train_dataloader.num_workers=0',
         'train_cfg.max_epochs=2',
-        'custom_hooks.2.interval=1',
-        'custom_hooks.2.k=5',
-        'custom_hooks.2.bank_dataloader.num_workers=0',
-        'custom_hooks.2.dataloader.num_workers=0',
+        'custom_hooks.3.interval=1',
+        'custom_hooks.3.k=5',
+        'custom_hooks.3.bank_dataloader.num_workers=0',
+        'custom_hooks.3.dataloader.num_workers=0',
     )
     line = r'Epoch\(knn\) \[(\d)\]  knn/top1: ([0-9.]+)  \(12 images, bank of 24, k=5\)'
     lines = re.findall(line, output)
