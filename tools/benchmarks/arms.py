@@ -55,7 +55,7 @@ class Arm:
                 ('--iters', str(self.pretrain_iters)),
             )
         return Run(
-            f'detect_{slug(self.folder or self.name)}_{seed}',
+            f'detect_{slug(self.folder or self.name, self.detect_iters)}_{seed}',
             f'{self.name}, seed {seed}',
             self.detector,
             (*self.detect_options, f'randomness.seed={seed}'),
