@@ -5,13 +5,14 @@
     python tools/study.py starts --seeds 0 1 2 3 4     starts, each with its best learning rate
     python tools/study.py labels --seeds 0 1 2         numbers of labelled images
     python tools/study.py ablations --seeds 0 1 2      one change of the pre-training a row
+    python tools/study.py losses --seeds 0             loss curves of these pre-trainings
 
 Finished runs are kept: the same command resumes a study that was interrupted.
 """
 
 from pathlib import Path
 
-from benchmarks import arms, charts, nuclei, transfer
+from benchmarks import arms, charts, losses, nuclei, transfer
 from benchmarks.report import check_out, provenance, write_result
 from benchmarks.stages import ensure_mini
 
@@ -23,6 +24,7 @@ NUCLEI = dict(
     starts=('every start with its best learning rate and layer decay', {}),
     labels=('AP over the number of labelled images', dict(labels=list(nuclei.LABELS))),
     ablations=('one change of the pre-training a row', {}),
+    losses=('loss curves of the pre-trainings of the ablations', {}),
 )
 
 
@@ -47,7 +49,7 @@ def parse_args():
             '--pretrain-iters', type=int, nargs='+', default=[3000], help='steps of pre-trainings'
         )
         command.add_argument('--detect-iters', type=int, default=1000, help='steps of detectors')
-        if name == 'ablations':
+        if name in ('ablations', 'losses'):
             command.add_argument(
                 '--rows',
                 nargs='+',
@@ -146,6 +148,7 @@ def run_nuclei(args, chart):
         starts=study.starts_chosen,
         labels=study.label_curve,
         ablations=study.ablations,
+        losses=study.losses,
     )[args.command]
     about, rows, *further = run()
     settings = dict(
@@ -157,6 +160,9 @@ def run_nuclei(args, chart):
     result = dict(provenance=provenance(), settings=settings, rows=rows)
     for more in further:
         result |= more
+    if args.command == 'losses':
+        losses.picture(result, chart)
+        return result, losses.table(result)
     if args.command == 'labels':
         charts.ap_over(result, nuclei.NAMES, chart, 'labels', 'labelled images')
     elif args.command == 'curves':

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from benchmarks import arms, nuclei, runs, transfer
+from benchmarks import arms, losses, nuclei, runs, transfer
 
 from tests.helpers import (
     ROOT,
@@ -188,6 +188,7 @@ class Trainer:
         (['labels', '--labels', 25, 50], 6, 2),
         (['ablations'], 17, 2),
         (['starts', '--starts', 'scratch', 'um_mae'], 2, 2),
+        (['losses', '--rows', 'decoder of two stages'], 2, 1),
     ],
 )
 def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypatch):
@@ -200,7 +201,8 @@ def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypa
     result = json.loads((tmp_path / f'{command[0]}.json').read_text())
     assert len(result['rows']) == rows and len(list(tmp_path.glob('*.png'))) == charts
     table = (tmp_path / f'{command[0]}.md').read_text()
-    assert table == arms.table(result) and table in output
+    maker = losses if command[0] == 'losses' else arms
+    assert table == maker.table(result) and table in output
     # every start of a row has the seed of its detector, and no run is made twice
     folders = [call[call.index('--work-dir') + 1] for call in trainer.commands]
     assert len(set(folders)) == len(folders)

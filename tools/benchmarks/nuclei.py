@@ -1,6 +1,7 @@
 """Studies on nuclei: what a pre-training on one's own domain is worth, and what matters for it."""
 
 from benchmarks.arms import Arm, percent, run_arms
+from benchmarks.losses import run_losses
 
 DETECTOR = 'detection/mask-rcnn_um-swin-nano_fpn_nuclei.py'
 # start of the detector -> its pre-training, on the same images with the same backbone
@@ -162,6 +163,14 @@ class NucleiStudy:
             for row in self.rows
         ]
         return self.about(labels), self.run(arms)
+
+    def losses(self):
+        """Loss curves of the pre-trainings of the ablations, without detectors."""
+        iters, labels = self.pretrain_iters[0], self.labels[0]
+        arms = [self.arm('um_mae', labels, iters)]
+        arms += [self.arm(ABLATIONS[row][0], labels, iters, row=row) for row in self.rows]
+        about = 'A very small Swin on the 497 training images of nuclei, crops of 128 px, batch 64.'
+        return about, run_losses(arms, self.seeds, self.work_dir, self.jobs, self.report)
 
     def run(self, arms):
         return run_arms(arms, self.seeds, self.work_dir, self.jobs, self.report, self.once)

@@ -91,18 +91,14 @@ class CheckedCocoMetric(CocoMetric):
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
-        if self.ann_file is not None and not self.format_only:
-            classes = dataset_meta['classes']
+        if self.ann_file is not None:
+            masks = 'segm' in self.metrics and not self.format_only
             with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
-                self._coco_api = CheckedCOCO(
-                    path, classes, self.ann_file, masks='segm' in self.metrics
-                )
-            if not self._coco_api.anns:
+                api = CheckedCOCO(path, dataset_meta['classes'], self.ann_file, masks)
+            if not self.format_only and not any(api.cat_img_map[i] for i in api.ids.values()):
                 raise InputError(
                     f'{self.ann_file} has no object of the classes to compare with: give an '
                     'annotation file with objects'
                 )
-        elif self.ann_file is not None:
-            with get_local_path(self.ann_file, backend_args=self.backend_args) as path:
-                self._coco_api = CheckedCOCO(path, dataset_meta['classes'], self.ann_file)
+            self._coco_api = api
         self._dataset_meta = dataset_meta

@@ -1,0 +1,109 @@
+"""Losses of pre-trainings over their steps, against answers that need no learning."""
+
+import statistics
+
+import matplotlib.pyplot as plt
+
+from benchmarks.report import caption_of, markdown_table
+from benchmarks.runs import run_all
+
+SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)  # of the steps, at which the table has the loss
+
+
+def run_losses(arms, seeds, work_dir, jobs, report):
+    """Make the pre-trainings of all arms.
+
+    Args:
+        arms (Sequence[Arm]): Rows with a pre-training.
+        seeds (Sequence[int]): Every one is made with each.
+        work_dir (str | Path): For the runs and their logs.
+        jobs (int): Runs at a time, which share the cores.
+        report (Callable): Gets lines of progress.
+
+    Returns:
+        list[dict]: Of every arm ``name``, ``pretrain_iters`` and ``seeds``, and by seed ``seconds``
+        and ``curves``.
+    """
+    runs = {(arm, seed): arm.runs(seed, once=False).start for seed in seeds for arm in arms}
+    found = run_all(list(runs.values()), work_dir, jobs, report)
+    return [
+        dict(
+            name=arm.name,
+            pretrain_iters=arm.pretrain_iters,
+            seeds=list(seeds),
+            seconds=[found[runs[arm, seed]]['seconds'] for seed in seeds],
+            curves=[found[runs[arm, seed]]['curve'] for seed in seeds],
+        )
+        for arm in arms
+    ]
+
+
+def trivial(row, key):
+    """Mean score of a trivial answer over the batches of a row."""
+    return statistics.fmean(point[key] for curve in row['curves'] for point in curve)
+
+
+def loss_at(curve, step):
+    """The loss that was logged nearest to a step."""
+    return min(curve, key=lambda point: abs(point['step'] - step))['loss']
+
+
+def first_below(curve, level):
+    """The first logged step from which on the loss stays below a level, or None."""
+    above = [point['step'] for point in curve if point['loss'] >= level]
+    after = [point['step'] for point in curve if not above or point['step'] > above[-1]]
+    return after[0] if after else None
+
+
+def table(result):
+    """The result as Markdown."""
+    iters = result['rows'][0]['pretrain_iters']
+    steps = [round(share * iters) for share in SHARES]
+    rows = []
+    for row in result['rows']:
+        colour = trivial(row, 'mean_colour')
+        below = [first_below(curve, colour) for curve in row['curves']]
+        losses = [
+            f'{statistics.fmean(loss_at(curve, step) for curve in row["curves"]):.4f}'
+            for step in steps
+        ]
+        rows.append(
+            [
+                row['name'],
+                *losses,
+                f'{colour:.4f}',
+                f'{trivial(row, "interpolation"):.4f}',
+                ', '.join(str(step or 'not reached') for step in below),
+            ]
+        )
+    seeds = ', '.join(map(str, result['rows'][0]['seeds']))
+    caption = (
+        f'{caption_of(result)} {result["settings"]["about"]} Seeds {seeds}. The loss after so many '
+        'steps, what the mean colour of the visible units and an interpolation between them score '
+        'on average, and the step from which on the loss stays below the mean colour.'
+    )
+    head = ['pre-training', *(f'{step} steps' for step in steps), 'mean colour', 'interpolation']
+    return markdown_table([*head, 'below the mean colour from'], rows, caption)
+
+
+def picture(result, path):
+    """Write a chart: the loss over that of the mean colour, by step; 1 is that trivial answer."""
+    figure, axes = plt.subplots(figsize=(6, 3.6), dpi=120)
+    for number, row in enumerate(result['rows']):
+        colour = trivial(row, 'mean_colour')
+        for curve in row['curves']:
+            axes.plot(
+                [point['step'] for point in curve],
+                [point['loss'] / colour for point in curve],
+                color=f'C{number}',
+                label=row['name'] if curve is row['curves'][0] else None,
+            )
+    axes.axhline(1, color='black', linestyle=':', label='mean colour')
+    axes.set_ylim(0.7, 2)
+    axes.set_xlabel('steps of pre-training')
+    axes.set_ylabel('loss / loss of the mean colour')
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
