@@ -58,7 +58,6 @@ max_iters = 1000
 train_cfg = dict(
     _delete_=True, type='ResumableIterTrainLoop', max_iters=max_iters, val_interval=max_iters
 )
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
