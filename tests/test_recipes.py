@@ -114,18 +114,54 @@ def test_fine_tuning_learns_positions():
         assert load_config(str(path)).model.backbone.learn_positions
 
 
-def test_dropped_positions_are_a_warning(monkeypatch):
+@pytest.mark.parametrize('name', ['pvt', 'vit'])
+def test_learned_positions_of_a_file_are_used(name):
+    """With and without a mask, at other sizes too, and after saving and loading again."""
     from mmum.checkpoints import load_backbone
-    from mmum.models import UMPVT
-    from tests.helpers import SMALL_PVT
+    from mmum.models import UMPVT, UMViT
+    from tests.helpers import SMALL_PVT, mask_maps
+
+    def build(**options):
+        return UMPVT(SMALL_PVT, img_size=128, **options) if name == 'pvt' else vit(**options)
+
+    def vit(**options):
+        arch = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+        return UMViT(arch, img_size=128, **options)
+
+    source = build(learn_positions=True).eval()
+    with torch.no_grad():
+        source.pos_embed.normal_()
+    target = build().eval()
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    assert 'pos_embed' not in before
+    report = load_backbone(target, source.state_dict(), 'x.pth')
+    assert 'unused: 0' in report and not target.pos_embed.requires_grad
+    again = build().eval()
+    again.load_state_dict(target.state_dict())
+    images = torch.randn(2, 3, 128, 128)
+    for mask in (None, mask_maps(2, (8, 8))):
+        with torch.no_grad():
+            outs = [model(images, mask) for model in (source, target, again)]
+            plain = build().eval()
+            plain.load_state_dict(
+                {key: value for key, value in source.state_dict().items() if key != 'pos_embed'}
+            )
+            fixed = plain(images, mask)
+        for out in outs[1:]:
+            assert all(torch.equal(one, other) for one, other in zip(outs[0], out))
+        assert not torch.allclose(outs[0][-1], fixed[-1], atol=1e-3)
+
+
+def test_positions_that_mmdets_swin_drops_are_a_warning(monkeypatch):
+    from mmum.checkpoints import load_backbone
+    from mmum.models import UMStockSwin
+    from tests.helpers import SMALL_ARCH
 
     said = []
     monkeypatch.setattr('mmum.checkpoints.load.print_log', lambda text, *a, **k: said.append(text))
-    source = UMPVT(SMALL_PVT, learn_positions=True)
-    load_backbone(UMPVT(SMALL_PVT), source.state_dict(), 'x.pth')
-    assert len(said) == 1 and 'x.pth has learned positions (pos_embed), and UMPVT drops' in said[0]
-    load_backbone(UMPVT(SMALL_PVT, learn_positions=True), source.state_dict())
-    assert len(said) == 1
+    source = UMStockSwin(SMALL_ARCH, use_abs_pos_embed=True)
+    load_backbone(UMStockSwin(SMALL_ARCH), source.state_dict(), 'x.pth')
+    assert len(said) == 1 and 'x.pth has learned positions (absolute_pos_embed)' in said[0]
 
 
 def test_the_token_of_simmim_enters_after_the_norm():

@@ -74,6 +74,8 @@ def load_backbone(
     """
     name, identified = type(module).__name__, identify(weights, source)
     own = dict(identified.backbone)
+    if hasattr(module, 'adopt_positions'):
+        module.adopt_positions(own)
     # Buffers depend on the sizes alone and are never compared.
     target = {key: value for key, value in module.state_dict().items() if not BUFFERS.search(key)}
     loaded = [key for key in target if key in own]
@@ -109,8 +111,7 @@ def load_backbone(
     if positions:
         print_log(
             f'{source} has learned positions ({positions[0]}), and {name} drops them: features '
-            'will differ from those that the file was trained for; set learn_positions=True of '
-            'UMPVT or UMViT, use_abs_pos_embed=True of UMStockSwin',
+            'will differ from those that the file was trained for; set use_abs_pos_embed=True',
             'current',
             logging.WARNING,
         )

@@ -138,11 +138,28 @@ class BackboneMixin(nn.Module if TYPE_CHECKING else object):  # type: ignore[mis
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         """Load a state dict, whose position embedding may be of another image size."""
+        self.adopt_positions(state_dict, prefix)
         key, own = f'{prefix}pos_embed', getattr(self, 'pos_embed', None)
         if own is not None and key in state_dict and len(state_dict[key]) != len(own):
             state_dict[key] = resize_square(state_dict[key], self.grid)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.has_loaded |= any(name.startswith(prefix) for name in state_dict)
+
+    def adopt_positions(self, weights: Mapping[str, Any], prefix: str = '') -> None:
+        """Make room for the learned positions of a checkpoint, where this backbone has fixed ones.
+
+        They take the place of the sin-cos positions, with and without a mask, and are not learned
+        further; ``learn_positions=True`` learns them.
+
+        Args:
+            weights (Mapping[str, Tensor]): Weights that may have ``pos_embed``.
+            prefix (str): Of the backbone in their names. Defaults to ''.
+        """
+        table = weights.get(f'{prefix}pos_embed')
+        if table is not None and getattr(self, 'pos_embed', table) is None:
+            like = next(self.parameters())
+            room = like.new_empty(self.grid[0] * self.grid[1], table.shape[-1])
+            self.pos_embed = nn.Parameter(room, requires_grad=False)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning-rate decay.

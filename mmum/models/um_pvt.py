@@ -250,6 +250,9 @@ class UMPVT(PyramidBackbone):
             if table is None:
                 table = sincos_positions(self.grid, x.shape[3], x.device)
             return x + resize_positions(table, self.grid, (height, width)).to(x.dtype), None
-        table = sincos_positions((height, width), x.shape[3], x.device).to(x.dtype)
+        if self.pos_embed is None:
+            table = sincos_positions((height, width), x.shape[3], x.device)
+        else:
+            table = resize_positions(self.pos_embed, self.grid, (height, width)).flatten(0, -2)
         index = (positions[:, 0] * width + positions[:, 1]).long()
-        return x + table[index], positions
+        return x + table.to(x.dtype)[index], positions

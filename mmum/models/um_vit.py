@@ -180,5 +180,8 @@ class UMViT(BackboneMixin, BaseModule):
             return x + resize_positions(table, self.grid, (height, width)).to(x.dtype)
         check_mask_map(mask, x.shape[2], x.shape[3], self.patch_size, self.patch_size)
         x = embed_compact(x, mask, self.patch_embed, self.secondary_token)
-        table = sincos_positions((height, width), x.shape[3], x.device).to(x.dtype)
-        return x + table[sampled_units(mask)].view_as(x)
+        if self.pos_embed is None:
+            table = sincos_positions((height, width), x.shape[3], x.device)
+        else:
+            table = resize_positions(self.pos_embed, self.grid, (height, width)).flatten(0, -2)
+        return x + table.to(x.dtype)[sampled_units(mask)].view_as(x)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmum.errors import InputError
 from mmum.models.bias_lookup import Blocks, look_up
 
 # Added between tokens that share a window only because of the cyclic shift, as in Swin.
@@ -90,6 +91,11 @@ class Windows:
         n, _, _, c = x.shape
         height, width = self.padded
         if fill is not None and (height, width) != (self.height, self.width):
+            if torch.onnx.is_in_onnx_export() and torch.jit.is_tracing():
+                raise InputError(
+                    f'a map of {self.height}x{self.width} tokens is padded to whole windows, which '
+                    "torch's older ONNX exporter writes wrongly: give dynamo=True"
+                )
             fill = fill.to(x.dtype)  # a part of no tokens would be no valid ONNX
             if width > self.width:
                 x = torch.cat([x, fill.expand(n, self.height, width - self.width, c)], 2)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmum.errors import InputError
 from mmum.models import UMPVT, UMStockSwin, UMSwin, UMViT
 from tests.helpers import SMALL_ARCH
 
@@ -50,3 +51,14 @@ def test_features_are_the_same(exporter, name, tmp_path):
         assert len(found) == len(expected)
         for one, other in zip(found, expected):
             torch.testing.assert_close(torch.from_numpy(one), other, atol=1e-4, rtol=1e-4)
+
+
+def test_what_the_older_exporter_cannot_is_refused(tmp_path):
+    with pytest.raises(InputError, match='of 16x20 tokens is padded to whole windows.*dynamo=True'):
+        torch.onnx.export(
+            BACKBONES['swin']().eval(),
+            (torch.randn(2, 3, 128, 160),),
+            str(tmp_path / 'backbone.onnx'),
+            dynamo=False,
+            opset_version=17,
+        )
