@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmum.checkpoints.authors_keys import authors_kind, from_authors, is_authors
 from mmum.checkpoints.swin_keys import DIALECTS, detect_dialect, from_dialect
+from mmum.checkpoints.transformers_keys import is_transformers, to_microsoft
 from mmum.errors import InputError, preview
 
 # A parameter that only this backbone has.
@@ -64,6 +65,8 @@ def identify(
         result.content = authors_kind(weights)
         result.renamed = list(own)
         return result
+    if is_transformers(weights):
+        weights = to_microsoft(weights)
     dialect = detect_dialect(weights)
     if source not in (None, 'mmum', *DIALECTS):
         raise InputError(
@@ -92,6 +95,7 @@ def check_known(identified: Identified, path: str) -> None:
     if identified.kind is None:
         raise InputError(
             f'{path} is of no backbone that is known here ({preview(list(identified.backbone))}): '
-            'give a checkpoint of mmum, mmpretrain, mmdet, timm, Microsoft or the authors, of '
+            'give a checkpoint of mmum, mmpretrain, mmdet, timm, transformers, Microsoft or the '
+            'authors, of '
             'Swin, or of PVT and ViT from mmum and the authors'
         )
