@@ -119,6 +119,12 @@ class UMStockSwin(BackboneMixin, SwinTransformer):
             With a mask, height and width are half of that: the map of the compact image.
         """
         self.check_has_weights()
+        exporting = getattr(torch.compiler, 'is_exporting', lambda: False)()
+        if exporting and not isinstance(x.shape[0], int):
+            raise InputError(
+                'UMStockSwin cannot be exported with an open batch, for which its code, that of '
+                'mmpretrain, gives wrong features: leave the batch out of dynamic_shapes'
+            )
         if mask is None:
             if self.training and self.secondary_token.requires_grad:
                 # DDP wants a gradient for every parameter.

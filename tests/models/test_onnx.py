@@ -62,3 +62,12 @@ def test_what_the_older_exporter_cannot_is_refused(tmp_path):
             dynamo=False,
             opset_version=17,
         )
+
+
+def test_an_open_batch_of_the_stock_swin_is_refused(tmp_path):
+    with pytest.raises(Exception, match='UMStockSwin cannot be exported with an open batch'):
+        torch.export.export(
+            BACKBONES['stock_swin']().eval(),
+            (torch.randn(2, 3, 128, 160),),
+            dynamic_shapes=({0: torch.export.Dim('n', min=1, max=64)},),
+        )
