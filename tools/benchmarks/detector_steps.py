@@ -38,8 +38,7 @@ class DetectorTrainer:
         init_default_scope('mmdet')
         path = METHODS[method][1]
         if path.startswith('mmdet::'):
-            cfg = Config(dict(model=Config._get_cfg_path(path, '')[0]))
-            cfg = Config.fromfile(cfg.model)
+            cfg = Config.fromfile(Config._get_cfg_path(path, '')[0])
             cfg.model.backbone.init_cfg = None  # a download
         else:
             cfg = load_config(str(CONFIGS / 'detection' / path))

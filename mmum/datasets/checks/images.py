@@ -131,7 +131,7 @@ def inspect_bands(path: str, bands: int) -> tuple[str | None, list[str]]:
     try:
         read_bands(path, bands)
     except InputError as error:
-        return str(error).partition('(')[2].partition('): ')[0] or str(error), []
+        return str(error), []
     return None, []
 
 
