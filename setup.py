@@ -26,6 +26,7 @@ PRETRAIN = [
     'onedl-mmpretrain>=1.3.6',
 ]
 DETECTION = [*PRETRAIN, 'onedl-mmdetection>=3.5.1']
+SEGMENTATION = [*PRETRAIN, 'onedl-mmsegmentation>=1.4.2']
 
 
 class BuildWithResources(build_py):
@@ -97,9 +98,16 @@ setup(
         # the maintained forks of OpenMMLab; the tested versions are in constraints.txt
         'pretrain': PRETRAIN,  # pre-training, classification, conversion: no compiled operators
         'detection': DETECTION,  # detectors too: mmcv with its operators, see docs/install.md
-        'onedl': DETECTION,
+        'segmentation': SEGMENTATION,  # no compiled operators either
+        'onedl': [*DETECTION, *SEGMENTATION],
         # the original packages, for an environment that already has them
-        'openmmlab': ['mmengine>=0.10.3', 'mmcv>=2.0.0,<2.2', 'mmdet>=3.3.0', 'mmpretrain>=1.2.0'],
+        'openmmlab': [
+            'mmengine>=0.10.3',
+            'mmcv>=2.0.0,<2.2',
+            'mmdet>=3.3.0',
+            'mmpretrain>=1.2.0',
+            'mmsegmentation>=1.2.0',
+        ],
         'mini': ['matplotlib', 'scikit-image', 'scikit-learn'],
         'tensorboard': ['tensorboard'],
         'wandb': ['wandb'],

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import io
 import warnings
+from functools import cache
 from typing import Any
 
 from packaging.version import Version
@@ -38,6 +39,29 @@ def has_operators() -> bool:
 def can_detect() -> bool:
     """Whether what detectors need is there: mmdet, and mmcv's operators."""
     return importlib.util.find_spec('mmdet') is not None and has_operators()
+
+
+@cache
+def why_no_segmentation() -> str | None:
+    """Reason, in a sentence, why segmentation models cannot be built; None if they can."""
+    install = "pip install 'mmum[segmentation]'"
+    if importlib.util.find_spec('mmseg') is None:
+        return f'segmentation needs mmseg, which is not installed: {install}'
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            importlib.import_module('mmseg.datasets')
+            importlib.import_module('mmseg.models')
+    except Exception as error:
+        return (
+            f'segmentation needs mmseg, and the one installed does not import ({error}): {install}'
+        )
+    return None
+
+
+def can_segment() -> bool:
+    """Whether what segmentation models need is there: mmseg."""
+    return why_no_segmentation() is None
 
 
 def check_environment() -> None:

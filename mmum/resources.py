@@ -3,7 +3,8 @@
 mmengine resolves ``PACKAGE::`` for a closed list of packages, and gives every type of such a base
 the scope of its package. mmum has no registries of its own, so that scope would find neither mmdet
 nor mmpretrain. Here ``mmum::`` resolves to a path, and types keep the ``default_scope`` of the
-config, as if the file had been named by its path.
+config, as if the file had been named by its path. The list knows mmseg as ``mmsegmentation`` alone,
+so ``mmseg::`` fails where its fork is installed: here it then resolves to the package.
 
 The launchers of mmdet and mmpretrain read a config before anything in it can import mmum. So
 setup.py installs a copy of this file as ``_mmum_bases.py``, with a ``.pth`` that calls
@@ -14,6 +15,7 @@ reason this file imports the standard library only.
 import importlib.util
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,12 @@ def extend(config_class: Any) -> None:
     resolve_mmum.knows_mmum = True  # type: ignore[attr-defined]
     config_class._get_cfg_path = staticmethod(resolve_mmum)
     # mmengine.hub looks its packages up here
-    sys.modules['mmengine.config.utils'].MODULE2PACKAGE['mmum'] = 'mmum'  # type: ignore
+    packages = sys.modules['mmengine.config.utils'].MODULE2PACKAGE  # type: ignore
+    packages['mmum'] = 'mmum'
+    try:
+        version(packages['mmseg'])
+    except PackageNotFoundError:
+        packages['mmseg'] = 'mmseg'
 
 
 class _ExtendOnImport:

@@ -1,7 +1,7 @@
 """Measure speed and memory, and write the findings as JSON with a Markdown table beside it.
 
 Training methods against each other, the kinds of work in a step, the input pipeline, several
-ranks, detectors, and the hours and memory of a long run:
+ranks, detectors, segmentation, and the hours and memory of a long run:
 
     python tools/benchmark.py compare --size T --batch 8 --dtype float32
     python tools/benchmark.py compare --detectors --batch 1
@@ -9,6 +9,7 @@ ranks, detectors, and the hours and memory of a long run:
     python tools/benchmark.py data
     python tools/benchmark.py scaling --ranks 1 2
     python tools/benchmark.py detectors
+    python tools/benchmark.py segmentors
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64
 
 Tables of docs/results/ into the pages that show them, and the figures of the documentation:
@@ -30,6 +31,7 @@ from benchmarks import (
     predict,
     profile,
     scaling,
+    segmentors,
 )
 from benchmarks.report import check_out, provenance, publish, write_result
 
@@ -169,12 +171,19 @@ def parse_args():
     detectors_parser.add_argument(
         '--inference', action='store_true', help='make one whole inference of 800x1333 px too'
     )
+    segmentors_parser = commands.add_parser(
+        'segmentors', help='the same of segmentation models, with a training step and a test'
+    )
+    segmentors_parser.add_argument(
+        '--configs', nargs='+', default=[], metavar='CONFIG', help='(default: all on ADE20K)'
+    )
     for command in (
         compare_parser,
         data_parser,
         scaling_parser,
         predict_parser,
         detectors_parser,
+        segmentors_parser,
         profile_parser,
     ):
         command.add_argument(
@@ -268,6 +277,10 @@ def main():
             paths, (args.height, args.width), report, args.pretrained, args.inference
         )
         make_table = detectors.table
+    elif args.command == 'segmentors':
+        paths = [Path(path) for path in args.configs] or segmentors.configs()
+        found = segmentors.measure(paths, report)
+        make_table = segmentors.table
     else:
         found = scaling.measure(
             args.ranks, args.strategies, args.size, args.batch, args.steps, report

@@ -41,8 +41,8 @@ has_operators || pip_install --no-build-isolation onedl-mmcv
 # pip may have cached a build without operators, and would hand it out for ever
 has_operators || pip_install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv
 has_operators || fail "mmcv was built without its operators: is torch installed in .venv? remove .venv and run make again"
-say '3/4 mmengine, mmdet, mmpretrain and the rest'
-pip_install torchvision onedl-mmengine onedl-mmdetection onedl-mmpretrain
+say '3/4 mmengine, mmdet, mmpretrain, mmseg and the rest'
+pip_install torchvision onedl-mmengine onedl-mmdetection onedl-mmpretrain onedl-mmsegmentation
 say '4/4 mmum'
 pip_install --no-build-isolation -e '.[onedl,mini,test,lint]'
 $python -c 'import mmum' >/dev/null

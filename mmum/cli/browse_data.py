@@ -1,7 +1,7 @@
 """Draw what a config trains on: images as they are, and as the pipeline gives them to the model.
 
-Images of a detector come with boxes and masks, those of a pre-training with the mask map (secondary
-units hatched, removed ones white).
+Images of a detector come with boxes and masks, those of a segmentation with their labels, those of
+a pre-training with the mask map (secondary units hatched, removed ones white).
 
     mmum browse-data htcpp_um-swin-l_fpn_6x_coco --number 20 data_root=data/coco/
 """
@@ -22,6 +22,7 @@ from mmum.cli.command import add_config_options, argument_parser
 from mmum.engine import load_config
 from mmum.engine.config import unwrap_dataset_cfg
 from mmum.engine.config.replacements import type_name
+from mmum.engine.config.testing import LOADERS_OF_MAPS
 from mmum.engine.preflight import preflight
 from mmum.engine.reliability.sampling import seeded
 from mmum.errors import InputError
@@ -76,6 +77,29 @@ class DetectionPictures:
         return self.visualizer.get_image()
 
 
+class SegmentationPictures:
+    """Draw label maps: on the image as it was loaded, and as it is trained on."""
+
+    def __init__(self, dataset: Any, pipeline: list[Any]) -> None:
+        from mmseg.visualization import SegLocalVisualizer
+
+        self.dataset, self.visualizer = dataset, SegLocalVisualizer(alpha=0.6)
+        self.visualizer.dataset_meta = dataset.metainfo
+        names = [type_name(transform) for transform in pipeline]
+        last = max(i for i, name in enumerate(names) if name in LOADERS_OF_MAPS)
+        load = [*pipeline[: last + 1], dict(type='PackSegInputs', meta_keys=())]
+        self.load = Compose([TRANSFORMS.build(transform) for transform in load])
+
+    def __call__(self, index: int) -> np.ndarray:
+        before = self.load(self.dataset.get_data_info(index))
+        return side_by_side([self._draw(before), self._draw(self.dataset[index])])
+
+    def _draw(self, sample: dict[str, Any]) -> np.ndarray:
+        drawn = sample['data_samples']
+        self.visualizer.add_datasample('browse', pixels_of(sample), drawn, draw_pred=False)
+        return self.visualizer.get_image()
+
+
 class PretrainingPictures:
     """Draw an image, and the crop with its mask map."""
 
@@ -111,9 +135,10 @@ def main() -> None:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     out = Path(args.out)
     check_writable(out, f'--out {out}')
-    detector = DefaultScope.get_current_instance().scope_name == 'mmdet'
+    scope = DefaultScope.get_current_instance().scope_name
+    pictures = dict(mmdet=DetectionPictures, mmseg=SegmentationPictures)
     pipeline = unwrap_dataset_cfg(cfg.train_dataloader.dataset).pipeline
-    draw = (DetectionPictures if detector else PretrainingPictures)(dataset, pipeline)
+    draw: Any = pictures.get(scope, PretrainingPictures)(dataset, pipeline)
     number = min(args.number, len(dataset))
     chosen = np.linspace(0, len(dataset) - 1, number).round().astype(int).tolist()
     for index in track(chosen, 'drawing'):

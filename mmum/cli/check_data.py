@@ -1,7 +1,8 @@
-"""Check data before training: every image of a folder, or COCO annotations and their images.
+"""Check data before training: images of a folder, with label maps or without, or COCO annotations.
 
     mmum check-data FOLDER
     mmum check-data annotations/instances_train2017.json --images train2017
+    mmum check-data FOLDER --maps MAPS --classes 11
 
 Exit code 0: no problems found; 1: problems, listed in the report.
 """
@@ -15,10 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmum.cli.command import argument_parser
 from mmum.datasets.checks.images import inspect_images
 from mmum.datasets.coco.report import describe, inspect_coco
 from mmum.datasets.listing import list_images
+from mmum.datasets.segmentation.maps import ANY_NUMBER, IGNORED, Labels
+from mmum.datasets.segmentation.pairs import inspect_maps, pair_files, suspicion
 from mmum.datasets.shards import place_of
 from mmum.errors import InputError, preview
 from mmum.files import atomic_write, printable
@@ -39,6 +44,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--bands', type=int, metavar='N', help='number of bands, of images for LoadBands'
+    )
+    parser.add_argument(
+        '--maps', metavar='FOLDER', help='folder of the label maps of a folder of images'
+    )
+    parser.add_argument(
+        '--classes', type=int, metavar='N', help='number of classes that label maps may have'
+    )
+    parser.add_argument(
+        '--reduce-zero-label',
+        action='store_true',
+        help='classes of label maps count from 1, and 0 is none (as in ADE20K)',
     )
     parser.add_argument('--out', metavar='FILE.json', help='write everything that was found')
     return parser.parse_args()
@@ -92,6 +108,49 @@ def check_annotations(path: str, images: str | None) -> tuple[dict[str, Any], li
     return found, paths, bad
 
 
+def check_maps(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """Print what is wrong with label maps, and what they hold.
+
+    Returns:
+        tuple: What was found, and whether there is a problem.
+    """
+    pairs = pair_files(args.data, args.maps)
+    labels = Labels(args.classes, args.reduce_zero_label) if args.classes else None
+    paths = [(str(Path(args.data, a)), str(Path(args.maps, b))) for a, b in pairs.images.items()]
+    report = inspect_maps(paths, labels, args.workers)
+    print(f'{report.opened} label maps: {len(report.faults)} bad')
+    for kind, names in (
+        ('images without label map', pairs.without_map),
+        ('label maps without image', pairs.without_image),
+    ):
+        if names:
+            print(f'  {len(names)} {kind}, first {printable(preview(names, 3))}')
+    for fault in list(report.faults.values())[:20]:
+        print(f'  bad: {printable(fault)}')
+    if len(report.faults) > 20:
+        print(f'  ... and {len(report.faults) - 20} more (--out lists all)')
+    whole = max(int(report.pixels.sum()), 1)
+    for value in np.flatnonzero(report.maps):
+        meaning = label_meaning(int(value), labels)
+        print(
+            f'  label {value:>3}{meaning}: {report.pixels[value] / whole:7.2%} of the pixels, in '
+            f'{report.maps[value]} maps'
+        )
+    doubt = suspicion(report, labels or Labels(ANY_NUMBER, args.reduce_zero_label))
+    if doubt:
+        print(f'  {doubt}')
+    found = dict(
+        without_map=pairs.without_map, without_image=pairs.without_image, bad_maps=report.faults
+    )
+    return found, bool(pairs.without_map or report.faults or doubt)
+
+
+def label_meaning(value: int, labels: Labels | None) -> str:
+    """The meaning of a value in a label map, where it is none of a class."""
+    ignored = value == IGNORED or (labels is not None and labels.from_one and value == 0)
+    return ' (ignored)' if ignored else ''
+
+
 def main() -> None:
     args = parse_args()
     if args.workers < 1:
@@ -102,10 +161,20 @@ def main() -> None:
         raise InputError(f'--out {args.out} should end in .json')
     if args.images and not Path(args.images).is_dir():
         raise InputError(f'the folder --images {args.images} does not exist')
+    if args.maps and not Path(args.maps).is_dir():
+        raise InputError(f'the folder --maps {args.maps} does not exist')
+    if args.maps and not Path(args.data).is_dir():
+        raise InputError(f'--maps is for a folder of images, and {args.data} is none')
+    if (args.classes is not None or args.reduce_zero_label) and not args.maps:
+        raise InputError('--classes and --reduce-zero-label are for label maps: give --maps FOLDER')
+    if args.classes is not None and not 1 <= args.classes <= 254:
+        raise InputError(f'--classes {args.classes} should be 1 to 254')
     report: dict[str, Any] = {}
     bad = False
     if Path(args.data).is_dir():
         paths = list_images(args.data)
+        if args.maps:
+            report['label_maps'], bad = check_maps(args)
     elif Path(args.data).is_file():
         report['annotations'], paths, bad = check_annotations(args.data, args.images)
     else:

@@ -45,7 +45,14 @@ class OptionAction(DictAction):
                 paths[key] = value
             else:
                 others.append(pair)
-        super().__call__(parser, namespace, others, option_string)
+        for pair in others:  # one by one: mmengine does not say which it cannot read
+            try:
+                super().__call__(parser, namespace, [pair], option_string)
+            except (AssertionError, RecursionError):
+                parser.error(
+                    f'{option_string} cannot read {pair}: values are numbers, text, (a,b) and '
+                    '[a,b]; the keys of a dict are set one by one, KEY.NAME=VALUE'
+                )
         options = getattr(namespace, self.dest) or {}
         setattr(namespace, self.dest, {**options, **paths})
 

@@ -18,14 +18,14 @@ from mmum.errors import InputError
 from mmum.resources import resources
 
 COMMANDS = {
-    'train': 'train what a config describes: a pre-training, a classifier or a detector',
-    'test': 'test a checkpoint: AP, accuracy, or the loss of a reconstruction',
-    'predict': 'detect in an image, a folder of images or a video',
+    'train': 'train what a config describes: a pre-training, or a transfer of it',
+    'test': 'test a checkpoint: AP, mIoU, accuracy, or the loss of a reconstruction',
+    'predict': 'detect or segment in an image, a folder of images or a video',
     'embed': 'write one vector per image of a folder',
     'convert': 'convert a checkpoint to the names of another code base',
-    'check-data': 'check a folder of images or COCO annotations before training',
+    'check-data': 'check images, label maps or COCO annotations before training',
     'browse-data': 'draw what a config trains on',
-    'prepare-data': 'write the mini data set, pack shards, check COCO or ImageNet',
+    'prepare-data': 'write the mini data set, pack shards, check COCO, ImageNet or ADE20K',
 }
 # Whole works that run these commands in turn; they lie in tools/.
 TOOLS = {

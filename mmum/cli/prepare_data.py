@@ -1,11 +1,12 @@
 """Write the mini data set or nuclei, pack a folder of images into tar files, or check a copy of
-COCO or ImageNet.
+COCO, ImageNet or ADE20K.
 
     mmum prepare-data mini --out data/mini
     mmum prepare-data nuclei stage1_train.zip --out data/nuclei
     mmum prepare-data shards FOLDER SHARDS
     mmum prepare-data coco data/coco
     mmum prepare-data imagenet data/imagenet
+    mmum prepare-data ade20k data/ade/ADEChallengeData2016
 """
 
 import argparse
@@ -19,7 +20,11 @@ from pathlib import Path
 from rich.progress import track
 
 from mmum.cli.command import argument_parser
-from mmum.datasets.checks.layout import inspect_coco_layout, inspect_imagenet_layout
+from mmum.datasets.checks.layout import (
+    inspect_ade20k_layout,
+    inspect_coco_layout,
+    inspect_imagenet_layout,
+)
 from mmum.datasets.listing import EXTENSIONS, list_files
 from mmum.datasets.mini import write_mini
 from mmum.datasets.nuclei import write_nuclei
@@ -30,6 +35,7 @@ from mmum.files import atomic_folder
 LAYOUTS = dict(
     coco=('annotations/, train2017/, val2017/, stuffthingmaps/', inspect_coco_layout),
     imagenet=('train/CLASS/, val/CLASS/', inspect_imagenet_layout),
+    ade20k=('images/ and annotations/, each with training/, validation/', inspect_ade20k_layout),
 )
 
 

@@ -1,7 +1,7 @@
 """Test a checkpoint.
 
-Prints box and mask AP of a detector (mmdet's CocoMetric on pycocotools), the accuracy of a
-classifier, or the reconstruction loss of a pre-training.
+Prints box and mask AP of a detector (mmdet's CocoMetric on pycocotools), mIoU of a segmentation
+(mmseg's IoUMetric), the accuracy of a classifier, or the reconstruction loss of a pre-training.
 
     mmum test mask-rcnn_um-swin-t_fpn_1x_coco CHECKPOINT data_root=COCO/
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from mmum.cli.command import add_config_options, add_launcher, argument_parser
 from mmum.engine import load_config
-from mmum.engine.config import options
+from mmum.engine.config import testing
 from mmum.engine.runner import build_runner
 from mmum.errors import InputError
 
@@ -27,11 +27,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', metavar='FILE.pkl', help='write the predictions for evaluation elsewhere'
     )
-    parser.add_argument('--show', action='store_true', help='show detections in a window')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument(
-        '--show-dir', help='write pictures of detections or reconstructions to this folder'
+        '--show-dir', help='write pictures of predictions or reconstructions to this folder'
     )
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation of a detector')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation of a detector or a segmentation',
+    )
     parser.add_argument(
         '--verbose', action='store_true', help='show on the console what the log file has'
     )
@@ -44,6 +48,8 @@ def add_dump(runner: Any, path: str) -> None:
     """Let the evaluator also write the predictions."""
     if runner.cfg.get('default_scope') == 'mmdet':
         from mmdet.evaluation import DumpDetResults as DumpResults
+    elif runner.cfg.get('default_scope') == 'mmseg':
+        from mmum.evaluation import DumpSegmentations as DumpResults
     else:
         from mmengine.evaluator import DumpResults
     runner.test_evaluator.metrics.append(DumpResults(out_file_path=path))
@@ -61,10 +67,10 @@ def main() -> None:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     if args.show or args.show_dir:
-        options.set_show(cfg, args.show, args.show_dir)
+        testing.set_show(cfg, args.show, args.show_dir)
     if args.tta:
-        options.set_tta(cfg)
-    options.unshard(cfg)
+        testing.set_tta(cfg)
+    testing.unshard(cfg)
     cfg.verbose = args.verbose
     runner = build_runner(cfg)
     if args.out:

@@ -1,4 +1,4 @@
-"""Train what a config describes: a pre-training, a classifier or a detector.
+"""Train what a config describes: a pre-training, a classifier, a detector or a segmentation.
 
 For example:
 

@@ -1,6 +1,7 @@
 from .coco import *  # noqa: F403
 from .labelled import LabelledImages
 from .repeat_sampler import RepeatSampler
+from .segmentation import *  # noqa: F403
 from .transforms import (
     LoadBands,
     LoadCropResize,

@@ -48,8 +48,9 @@ def write_mini(
     """Write the data set.
 
     Args:
-        out (str | Path): Folder to fill: ``unlabelled/``, ``train/``, ``val/`` and
-            ``annotations/{train,val}.json``.
+        out (str | Path): Folder to fill: ``unlabelled/``, ``train/``, ``val/``,
+            ``annotations/{train,val}.json``, and ``maps/{train,val}/`` with label maps: 0 is
+            background, 1 to 10 are the digits.
         unlabelled (int): Number of images for pre-training. Defaults to 4000.
         train (int): Number of labelled training images. Defaults to 100.
         val (int): Number of labelled validation images. Defaults to 200.
@@ -71,7 +72,10 @@ def write_mini(
         side = 'val' if split == 'val' else 'train'
         photographs = [_read_photograph(name, size) for name in PHOTOGRAPHS[side]]
         images, labels = digits.images[DIGITS[side]], digits.target[DIGITS[side]]
+        labelled = split != 'unlabelled'
         (out / split).mkdir(exist_ok=True)
+        if labelled:
+            (out / 'maps' / split).mkdir(parents=True, exist_ok=True)
         coco: dict[str, Any] = dict(
             info=dict(description=f'mmum mini {split}, seed {seed}'),
             images=[],
@@ -85,6 +89,11 @@ def write_mini(
             name = f'{index:06d}.jpg'
             cv2.imwrite(str(out / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
             coco['images'].append(dict(id=index + 1, file_name=name, height=size, width=size))
+            if labelled:
+                label_map: Any = np.zeros((size, size), np.uint8)
+                for label, mask in instances:
+                    label_map[mask] = label + 1
+                cv2.imwrite(str(out / 'maps' / split / f'{index:06d}.png'), label_map)
             for label, mask in instances:
                 rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
                 coco['annotations'].append(
@@ -98,7 +107,7 @@ def write_mini(
                         segmentation=dict(size=[size, size], counts=rle['counts'].decode()),
                     )
                 )
-        if split != 'unlabelled':
+        if labelled:
             (out / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
     return counts
 

@@ -23,6 +23,7 @@ from .scale import (
     ZeROStrategy,
     wrap_blocks,
 )
+from .segmentation_hook import SegmentationPicturesHook
 from .trivial_hook import TrivialAnswersHook
 from .utilisation_hook import UtilisationHook
 
@@ -45,6 +46,7 @@ __all__ = [
     'ResumableEpochTrainLoop',
     'ResumableFSDPStrategy',
     'ResumableIterTrainLoop',
+    'SegmentationPicturesHook',
     'ShardedOptimizer',
     'TrivialAnswersHook',
     'UtilisationHook',

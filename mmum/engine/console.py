@@ -11,7 +11,13 @@ from mmengine.registry import LOG_PROCESSORS
 from mmengine.runner import LogProcessor
 
 # Modules whose messages appear on the console, beside all warnings.
-SPEAKERS = ('mmum.', 'mmengine.hooks.logger_hook', 'mmengine.hooks.checkpoint_hook', 'benchmarks.')
+SPEAKERS = (
+    'mmum.',
+    'mmengine.hooks.logger_hook',
+    'mmengine.hooks.checkpoint_hook',
+    'mmseg.evaluation.metrics.iou_metric',  # IoU of every class
+    'benchmarks.',
+)
 
 # What mmengine says in every run, and nobody can do anything about.
 NOISE = ('Exp name: ', '"FileClient" will be', '"HardDiskBackend" is', 'Failed to search registry')

@@ -10,7 +10,18 @@ from mmengine.dist import is_main_process
 from mmum.checkpoints import read_checkpoint, weights_of
 from mmum.datasets.listing import list_class_folders
 from mmum.engine.config.replacements import dicts, type_name
-from mmum.engine.preflight_coco import check_coco, check_evaluator, check_heads, is_coco
+from mmum.engine.preflight_coco import (
+    check_coco,
+    check_evaluator,
+    check_heads,
+    classes_of,
+    is_coco,
+)
+from mmum.engine.preflight_segmentation import (
+    check_segmentation,
+    is_segmentation,
+    without_labels,
+)
 from mmum.errors import InputError, preview
 
 
@@ -24,8 +35,9 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
             to True.
 
     Raises:
-        InputError: If a checkpoint is none, a folder or annotation file is missing, annotations
-            name absent files or hold no images, or classes are not those of the annotations.
+        InputError: If a checkpoint is none, a folder, annotation file or label map is missing,
+            annotations name absent files or hold no images, or classes are not those of the
+            annotations.
     """
     if not is_main_process():
         return
@@ -48,8 +60,12 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
                 # COCO's test images: results are written, and evaluated elsewhere.
                 check_coco(dataset, split, labelled=not evaluator.get('format_only'))
                 if heads:
-                    check_heads(cfg.model, dataset)
+                    check_heads(cfg.model, classes_of(dataset))
                 check_evaluator(dataset, evaluator)
+            elif is_segmentation(dataset):
+                classes = check_segmentation(dataset, split, not without_labels(evaluator))
+                if heads:
+                    check_heads(cfg.model, classes)
             elif type_name(dataset) == 'LabelledImages' and num_classes:
                 _check_labelled(dataset, num_classes)
 

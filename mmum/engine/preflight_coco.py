@@ -1,7 +1,7 @@
 """Validate the annotation files that a config names, against its other files and its model."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +129,12 @@ def _heads(model: Any, path: str = '') -> Iterator[tuple[str, int]]:
             yield from _heads(item, f'{path}.{index}')
 
 
-def check_heads(model: Any, dataset: Any) -> None:
-    """Compare the number of classes of a detector's heads with the classes of a data set.
+def check_heads(model: Any, classes: Sequence[str]) -> None:
+    """Compare the number of classes of a model's heads with the classes of a data set.
 
     Raises:
         InputError: If they differ: labels would lie outside a head, or its outputs mean nothing.
     """
-    classes = classes_of(dataset)
     wrong = {key: number for key, number in _heads(model) if number != len(classes)}
     if wrong:
         key, number = next(iter(wrong.items()))

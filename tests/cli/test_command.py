@@ -56,3 +56,15 @@ def test_what_is_no_pair_is_named(parser, capsys):
     with pytest.raises(SystemExit):
         parser.parse_args('c.py --cfg-options lr'.split())
     assert '--cfg-options takes KEY=VALUE, and got lr' in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_named(parser, capsys):
+    """mmengine takes such a value apart without end."""
+    with pytest.raises(SystemExit):
+        parser.parse_args('c.py lr=1 arch=dict(depths=(1,1),heads=(2,2))'.split())
+    assert 'cannot read arch=dict(depths=(1,1),heads=(2,2)): ' in capsys.readouterr().err
+    assert parser.parse_args('c.py a.b=(1,2) c=[3,4] d=None'.split()).cfg_options == {
+        'a.b': (1, 2),
+        'c': [3, 4],
+        'd': None,
+    }

@@ -21,7 +21,7 @@ def test_same_bytes_for_the_same_seed(tmp_path):
     for name, seed in (('a', 1), ('b', 1), ('c', 2)):
         write_mini(tmp_path / name, **counts, seed=seed)
     a, b, c = (files(tmp_path / name) for name in 'abc')
-    assert len(a) == 3 + 3 + 2 + 2
+    assert len(a) == 3 + 3 + 2 + 2 + 5  # annotation files, label maps
     assert a == b and a.keys() == c.keys()
     assert all(a[name] != c[name] for name in a)
 
@@ -50,6 +50,11 @@ def test_annotations_fit(mini, split):
         masks = [coco.annToMask(a) for a in coco.imgToAnns[info['id']]]
         assert 1 <= len(masks) <= 5
         assert np.sum(masks, 0).max() == 1  # visible pixels only: each belongs to one digit
+        labels = cv2.imread(
+            str(mini / 'maps' / split / f'{info["file_name"][:-4]}.png'), cv2.IMREAD_UNCHANGED
+        )
+        categories = [a['category_id'] for a in coco.imgToAnns[info['id']]]
+        assert np.array_equal(labels, sum(c * m for c, m in zip(categories, masks)))
     for annotation in coco.dataset['annotations']:
         mask = coco.annToMask(annotation)
         assert mask.sum() == annotation['area'] >= MIN_VISIBLE * 24

@@ -228,7 +228,7 @@ def test_multi_scale_testing(coco):
     """Every scale, mirrored and not, soft-NMS over all of them, and masks."""
     from mmdet.registry import DATASETS, MODELS
 
-    from mmum.engine.config.options import set_tta
+    from mmum.engine.config.testing import set_tta
 
     init_default_scope('mmdet')
     cfg = small_config(ROOT / 'configs' / 'detection' / 'htcpp_um-swin-l_fpn_6x_coco_tta.py', coco)

@@ -1,15 +1,18 @@
-"""Check whether a copy of COCO or ImageNet is complete."""
+"""Check whether a copy of COCO, ImageNet or ADE20K is complete."""
 
 from pathlib import Path
 
 from mmum.datasets.checks.images import inspect_images
 from mmum.datasets.coco.report import inspect_coco
 from mmum.datasets.listing import list_class_folders, list_files
+from mmum.datasets.segmentation.maps import Labels
+from mmum.datasets.segmentation.pairs import inspect_maps, pair_files, spread
 from mmum.errors import preview
 
 # Number of images of the original.
 COCO = dict(train=118287, val=5000)
 IMAGENET = dict(train=1281167, val=50000)
+ADE20K = dict(training=20210, validation=2000)
 
 Findings = tuple[list[str], list[str], str]
 
@@ -110,6 +113,47 @@ def inspect_imagenet_layout(root: Path, workers: int = 0) -> Findings:
     number = len(classes['train'])
     option = f' num_classes={number}' if number not in (0, 1000) else ''
     return wrong, there, f'data_root={root}{option}'
+
+
+def inspect_ade20k_layout(root: Path, workers: int = 0) -> Findings:
+    """Inspect folders, counts and label maps of ADE20K; see :func:`inspect_coco_layout`.
+
+    Without workers 200 label maps of each split are read.
+    """
+    wrong, there = [], []
+    for split, official in ADE20K.items():
+        images, maps = root / 'images' / split, root / 'annotations' / split
+        if not images.is_dir() or not list_files(images):
+            inner = root / 'ADEChallengeData2016'
+            hint = f': give {inner}' if inner.is_dir() else f' (ADE20K has {official})'
+            wrong.append(f'{images}: no images{hint}')
+            continue
+        if not maps.is_dir():
+            wrong.append(f'{maps} is missing: the label maps of {images}')
+            continue
+        pairs = pair_files(images, maps)
+        number = len(pairs.images) + len(pairs.without_map)
+        partly = (
+            ''
+            if number == official
+            else f' (ADE20K has {official} images: a part of it, or another set)'
+        )
+        there.append(f'{split}: {number} images, {len(pairs.images)} with label maps{partly}')
+        if pairs.without_map:
+            wrong.append(
+                f'{maps}: no label maps of {len(pairs.without_map)} images, first '
+                f'{preview(pairs.without_map, 3)}'
+            )
+        if pairs.without_image:
+            wrong.append(
+                f'{images}: no images of {len(pairs.without_image)} label maps, first '
+                f'{preview(pairs.without_image, 3)}'
+            )
+        paths = [(str(images / a), str(maps / b)) for a, b in pairs.images.items()]
+        report = inspect_maps(paths if workers else spread(paths), Labels(150, True), workers)
+        wrong += list(report.faults.values())[:50]
+        wrong += _unreadable([image for image, _ in paths], workers)
+    return wrong, there, f'data_root={root}'
 
 
 def _unreadable(paths: list[str], workers: int) -> list[str]:

@@ -12,7 +12,7 @@ from mmum.engine.config.variables import RUNNER_KEYS, carry_variables, merge_opt
 from mmum.errors import InputError
 
 # Packages that a base may be of, as mmengine names them when they are missing.
-INSTALL = dict(mmdet="'mmum[detection]'", mmsegmentation='onedl-mmsegmentation')
+INSTALL = dict(mmdet="'mmum[detection]'", mmseg="'mmum[segmentation]'")
 
 
 def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:

@@ -1,77 +1,15 @@
-"""Switches of ``mmum train`` and ``mmum test``, and their effect on a config."""
+"""Switches of ``mmum train``, and their effect on a config."""
 
-import copy
 import os
-import os.path as osp
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from mmum.engine.config.prepare import unwrap_dataset_cfg
 from mmum.engine.config.replacements import type_name
 from mmum.engine.scale.precision import cpu_has_bfloat16
 from mmum.engine.scale.strategies import autocast_deepspeed, uses_deepspeed
 from mmum.errors import InputError
-
-
-def set_tta(cfg: Config) -> None:
-    """Test-time augmentation as the config says, or horizontal flips.
-
-    Raises:
-        InputError: If the config is not of a detector.
-    """
-    if cfg.get('default_scope') != 'mmdet':
-        raise InputError(
-            '--tta is for detectors: this config has none (its default_scope is not mmdet)'
-        )
-    nms = dict(type='nms', iou_threshold=0.5)
-    cfg.setdefault(
-        'tta_model', ConfigDict(type='MaskTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
-    )
-    dataset = unwrap_dataset_cfg(cfg.test_dataloader.dataset)
-    if 'tta_pipeline' not in cfg:
-        pack = copy.deepcopy(dataset.pipeline[-1])
-        keys = pack.get('meta_keys') or (
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-        )
-        pack.meta_keys = tuple(dict.fromkeys([*keys, 'flip', 'flip_direction']))
-        flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
-        augment = dict(type='TestTimeAug', transforms=[flips, [pack]])
-        cfg.tta_pipeline = [*dataset.pipeline[:-1], augment]
-    dataset.pipeline = cfg.tta_pipeline
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-
-
-def set_show(cfg: Config, show: bool, show_dir: str | None) -> None:
-    """Draw pictures in testing: detections by mmdet's hook, reconstructions by ours.
-
-    Args:
-        cfg (Config): The config, changed in place.
-        show (bool): Whether to show them in a window (detectors only).
-        show_dir (str | None): Folder to write them to.
-
-    Raises:
-        InputError: If reconstructions are to be shown in a window.
-    """
-    # Absolute: mmdet's hook would nest a relative folder in itself, once per batch.
-    show_dir = show_dir and osp.abspath(show_dir)
-    if cfg.get('default_scope') == 'mmdet':
-        hook = dict(draw=True, show=show, **(dict(test_out_dir=show_dir) if show_dir else {}))
-        cfg.merge_from_dict(dict(default_hooks=dict(visualization=hook)))
-        return
-    if not show_dir:
-        raise InputError(
-            '--show is for detectors: give --show-dir FOLDER for pictures of reconstructions'
-        )
-    hooks = [
-        hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) != 'ReconstructionHook'
-    ]
-    cfg.custom_hooks = [*hooks, dict(type='ReconstructionHook', show_dir=show_dir)]
 
 
 def set_amp(cfg: Config, dtype: str = 'auto') -> None:
@@ -200,9 +138,12 @@ def add_backend(cfg: Config, kind: str) -> None:
     if kind not in {type_name(backend) for backend in backends}:
         visualizer.vis_backends = [*backends, dict(type=kind)]
     hooks = list(cfg.get('custom_hooks') or [])
-    if cfg.get('default_scope') == 'mmdet':
-        if 'DetectionPicturesHook' not in {type_name(hook) for hook in hooks}:
-            cfg.custom_hooks = [*hooks, dict(type='DetectionPicturesHook')]
+    pictures = dict(
+        mmdet=dict(type='DetectionPicturesHook'),
+        mmseg=dict(type='SegmentationPicturesHook', max_images=4),
+    ).get(cfg.get('default_scope'))
+    if pictures and type_name(pictures) not in {type_name(hook) for hook in hooks}:
+        cfg.custom_hooks = [*hooks, pictures]
 
 
 def set_compile(cfg: Config) -> None:
@@ -269,9 +210,3 @@ def set_auto_scale_lr(cfg: Config) -> None:
         )
     cfg.auto_scale_lr.enable = True
     cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
-
-
-def unshard(cfg: Config) -> None:
-    """Test without the strategy of training: a test shards nothing."""
-    if cfg.pop('strategy', None):
-        cfg.runner_type = 'FaultTolerantRunner'

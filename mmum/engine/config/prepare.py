@@ -11,7 +11,7 @@ from mmum.engine.config.classes import agree_on_classes
 from mmum.engine.config.load import carry_from_file
 from mmum.engine.config.replacements import dicts, replace_types, type_name
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
-from mmum.environment import INSTALL_OPERATORS, has_operators
+from mmum.environment import INSTALL_OPERATORS, has_operators, why_no_segmentation
 from mmum.errors import InputError
 
 # What mmengine's visualisation backends import when they are used first.
@@ -25,7 +25,13 @@ BACKEND_PACKAGES = dict(
     WandbVisBackend='wandb',
 )
 
-REPLACE_UNREADABLE = ('UnlabelledImages', 'LabelledImages', 'CheckedCocoDataset')
+REPLACE_UNREADABLE = (
+    'UnlabelledImages',
+    'LabelledImages',
+    'CheckedCocoDataset',
+    'CheckedSegDataset',
+    'CheckedADE20KDataset',
+)
 
 
 def prepare(cfg: Config) -> None:
@@ -41,7 +47,7 @@ def prepare(cfg: Config) -> None:
     Raises:
         InputError: If an option changes nothing, or if an entry cannot be.
     """
-    check_operators(cfg)
+    check_packages(cfg)
     carry_from_file(cfg)
     set_work_dir(cfg)
     replace_types(cfg)
@@ -53,8 +59,11 @@ def prepare(cfg: Config) -> None:
         fit_deepspeed(cfg)
 
 
-def check_operators(cfg: Config) -> None:
-    """Raise InputError if a detector lacks mmdet or mmcv's compiled operators."""
+def check_packages(cfg: Config) -> None:
+    """Raise InputError where mmdet, mmcv's compiled operators or mmseg are needed and absent."""
+    reason = why_no_segmentation() if cfg.get('default_scope') == 'mmseg' else None
+    if reason:
+        raise InputError(reason)
     if cfg.get('default_scope') != 'mmdet':
         return
     if importlib.util.find_spec('mmdet') is None:
@@ -101,6 +110,9 @@ def fit_device(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     cfg.pop('sync_bn', None)  # torch has synchronised batch norm on GPUs only
+    for entry in dicts(cfg.model):
+        if type_name(entry) == 'SyncBN':
+            entry['type'] = 'BN'
     if cfg.get('launcher') == 'pytorch':
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group('gloo')

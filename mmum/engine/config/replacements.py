@@ -30,6 +30,12 @@ REPLACEMENTS = {
     # inferencers of mmdet and mmpretrain look for
     'LoadImageFromFile': 'LoadImageStrict',
 }
+# in configs of mmseg
+SEGMENTATION_REPLACEMENTS = {
+    'BaseSegDataset': 'CheckedSegDataset',
+    'ADE20KDataset': 'CheckedADE20KDataset',
+    'LoadAnnotations': 'LoadSegMapStrict',
+}
 # Where pipelines are: in data loaders, also those of k-NN.
 PIPELINES = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'test_cfg', 'custom_hooks')
 # Key in default_hooks -> hook that every training has; None in a config leaves it out.
@@ -54,17 +60,20 @@ def replace_types(cfg: Config) -> None:
     Raises:
         InputError: If visualisation backends are no list of dicts.
     """
-    if cfg.setdefault('runner_type', 'Runner') in REPLACEMENTS:
-        cfg.runner_type = _log(cfg.runner_type)
+    segmentation = SEGMENTATION_REPLACEMENTS if cfg.get('default_scope') == 'mmseg' else {}
+    table = {**REPLACEMENTS, **segmentation}
+    if cfg.setdefault('runner_type', 'Runner') in table:
+        _log(cfg.runner_type, table)
+        cfg.runner_type = table[cfg.runner_type]
     logged: set[str] = set()
-    for entry in _places(cfg):
+    for entry in _places(cfg, table):
         name = type_name(entry)
         # Pillow, which the strict loader asks, does not know images of many channels.
-        many = entry.get('imdecode_backend') == 'tifffile' if name in REPLACEMENTS else False
-        if name in REPLACEMENTS and not many:
-            entry['type'] = REPLACEMENTS[name]
+        many = entry.get('imdecode_backend') == 'tifffile' if name in table else False
+        if name in table and not many:
+            entry['type'] = table[name]
             if name not in logged:
-                _log(name)
+                _log(name, table)
             logged.add(name)
     hooks = _ensure(cfg, 'default_hooks', {})
     own = {type_name(hook) for hook in cfg.get('custom_hooks') or []}
@@ -86,9 +95,8 @@ def _ensure(cfg: Config, key: str, value: dict[str, Any]) -> Any:
     return cfg[key]
 
 
-def _log(name: str) -> str:
-    print_log(f'{name} is replaced by {REPLACEMENTS[name]}', 'current')
-    return REPLACEMENTS[name]
+def _log(name: str, table: dict[str, str]) -> None:
+    print_log(f'{name} is replaced by {table[name]}', 'current')
 
 
 def _transforms(value: Any) -> Iterator[Any]:
@@ -115,7 +123,7 @@ def dicts(value: Any) -> Iterator[Any]:
             yield from dicts(item)
 
 
-def _places(cfg: Config) -> Iterator[Any]:
+def _places(cfg: Config, table: dict[str, str]) -> Iterator[Any]:
     """The entries of a config in which types are replaced."""
     loop = cfg.get('train_cfg')
     if loop:
@@ -127,7 +135,11 @@ def _places(cfg: Config) -> Iterator[Any]:
     yield _ensure(cfg, 'log_processor', dict(type='LogProcessor'))
     for key in PIPELINES:
         yield from _transforms(cfg.get(key))
-        yield from (entry for entry in dicts(cfg.get(key)) if type_name(entry) == 'CocoDataset')
+        yield from (
+            entry
+            for entry in dicts(cfg.get(key))
+            if type_name(entry).endswith('Dataset') and type_name(entry) in table
+        )
     for key in ('val_evaluator', 'test_evaluator'):
         yield from dicts(cfg.get(key))
     hooks = _ensure(cfg, 'default_hooks', {})

@@ -6,7 +6,8 @@ everything that the old one had reached, or say that it reaches nothing:
 
 - a path (``data_root``): whole leading path components of every other string;
 - ``num_classes``: every entry of that name with the old value;
-- ``classes``: ``metainfo`` of all data sets of a detector, and ``num_classes`` of its heads;
+- ``classes``: ``metainfo`` of all data sets of a detector or segmentation model, and
+  ``num_classes`` of its heads;
 - ``pretrained``: the ``BackboneCheckpoint`` of the backbone.
 """
 
@@ -167,13 +168,14 @@ def _set_num_classes(cfg: Config, old: int | None, new: int) -> bool:
 
 
 def _set_classes(cfg: Config, new: Any) -> bool:
-    """Set the classes of all data sets of a detector, and their number in its heads."""
+    """Set the classes of all data sets of boxes or label maps, and their number in the heads."""
     names = (new,) if isinstance(new, str) else tuple(map(str, new))
     sets = [
         entry
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader')
         for entry in dicts(cfg.get(key))
-        if entry.get('ann_file') and 'Coco' in str(entry.get('type'))
+        if (entry.get('ann_file') and 'Coco' in str(entry.get('type')))
+        or (isinstance(entry.get('data_prefix'), dict) and 'seg_map_path' in entry['data_prefix'])
     ]
     for entry in sets:
         entry['metainfo'] = {**(entry.get('metainfo') or {}), 'classes': names}

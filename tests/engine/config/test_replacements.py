@@ -11,6 +11,7 @@ from mmum.engine.config.replacements import (
     HOOKS,
     PIPELINES,
     REPLACEMENTS,
+    SEGMENTATION_REPLACEMENTS,
     _transforms,
     replace_types,
     type_name,
@@ -30,11 +31,14 @@ def said(monkeypatch):
 
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_our_configs_name_what_runs(path, said):
-    """But for the stock loader of test pipelines, which inferencers look for."""
+    """But for the stock loaders of test pipelines, which inferencers look for."""
     cfg = Config.fromfile(path)
     before = cfg.pretty_text
     replace_types(cfg)
-    assert set(said) <= {'LoadImageFromFile is replaced by LoadImageStrict'}
+    segmentation = {'LoadAnnotations is replaced by LoadSegMapStrict'}
+    assert set(said) <= {'LoadImageFromFile is replaced by LoadImageStrict'} | (
+        segmentation if path.parent.name == 'segmentation' else set()
+    )
     stock = [t for key in PIPELINES for t in _transforms(cfg.get(key))]
     assert not [t for t in stock if type_name(t) == 'LoadImageFromFile']
     if not said:
@@ -97,7 +101,11 @@ def test_every_replacement_exists():
     import mmum.engine
     from mmum import datasets
 
-    for name in [*REPLACEMENTS.values(), *HOOKS.values()]:
+    for name in [
+        *REPLACEMENTS.values(),
+        *SEGMENTATION_REPLACEMENTS.values(),
+        *HOOKS.values(),
+    ]:
         assert hasattr(mmum.engine, name) or hasattr(datasets, name), name
 
 
