@@ -13,6 +13,7 @@ PAGES = [
     ROOT / 'README.md',
     ROOT / 'CONTRIBUTING.md',
     ROOT / 'configs' / 'detection' / 'README.md',
+    ROOT / 'configs' / 'segmentation' / 'README.md',
     *sorted((ROOT / 'docs').glob('*.md')),
 ]
 TABLES = {
@@ -34,7 +35,7 @@ MAKERS = dict(
 
 
 def test_all_were_seen():
-    assert len(TABLES) == 20, 'a table came or went: adjust the number'
+    assert len(TABLES) == 21, 'a table came or went: adjust the number'
     assert {name for _, name in TABLES} == {path.stem for path in RESULTS.glob('*.md')}
 
 
@@ -74,9 +75,10 @@ def test_links_and_paths_exist(page):
     for link in re.findall(r'\]\(([^)#]+)\)', text):
         assert link.startswith('http') or (page.parent / link).exists(), link
     paths = re.findall(r'\b((?:configs|tools|tests|mmum)/[\w/.-]+\.(?:py|sh))', text)
-    paths += re.findall(r'`([\w/-]+_(?:coco|mini|in1k)(?:_tta)?\.py)`', text)
+    paths += re.findall(r'`([\w/-]+_(?:coco|mini|in1k|ade20k-512x512)(?:_tta)?\.py)`', text)
     for path in paths:
-        folders = (ROOT, ROOT / 'configs' / 'detection', ROOT / 'configs' / 'classification')
+        kinds = ('detection', 'segmentation', 'classification')
+        folders = (ROOT, *(ROOT / 'configs' / kind for kind in kinds))
         assert any((folder / path).exists() for folder in folders), path
 
 

@@ -250,8 +250,9 @@ def test_mmsegs_own_swin_takes_an_exported_checkpoint(tmp_path):
         window_size=7,
         init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'mmdet.pth')),
     )
-    theirs = MODELS.build(cfg).eval()
+    theirs = MODELS.build(cfg)
     theirs.init_weights()
+    theirs.eval()  # returns nothing
     image = torch.randn(1, 3, 128, 160)
     with torch.no_grad():
         for a, b in zip(own(image), theirs(image)):

@@ -205,6 +205,7 @@ def publish_all() -> None:
         ROOT / 'README.md',
         *sorted((ROOT / 'docs').glob('*.md')),
         CONFIGS / 'detection' / 'README.md',
+        CONFIGS / 'segmentation' / 'README.md',
     ]
     for page in pages:
         if publish(page, results):

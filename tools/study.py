@@ -33,6 +33,13 @@ def parse_args():
     commands = parser.add_subparsers(dest='command', required=True)
     mini = commands.add_parser('transfer', help='heads x starts x seeds on the mini data set')
     mini.add_argument('--heads', nargs='+', choices=transfer.HEADS, default=list(transfer.HEADS))
+    mini.add_argument(
+        '--segment-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='--cfg-options of UPerNet',
+    )
     add_common(mini, 'transfer', transfer.STARTS, list(transfer.STARTS), 'data/mini')
     for name, (text, defaults) in NUCLEI.items():
         command = commands.add_parser(name, help=f'{text}, on nuclei')
@@ -115,6 +122,7 @@ def run_transfer(args, chart):
         args.pretrain_options,
         args.detect_options,
         args.pretrain_once,
+        args.segment_options,
     )
     result = dict(provenance=provenance(), **found)
     transfer.picture(result, chart)

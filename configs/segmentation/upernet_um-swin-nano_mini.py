@@ -65,7 +65,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-max_iters = 600
+max_iters = 450  # 18 epochs, as the detectors on this data
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [

@@ -4,14 +4,16 @@ import json
 import pickle
 import re
 import shutil
+from pathlib import Path
 
 import cv2
+import mmseg
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import ROOT, call_tool, curve, output_of
+from tests.helpers import ROOT, call_tool, curve, output_of, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -135,8 +137,6 @@ def confusion(mini, predictions):
     ids=['whole', 'flips', 'slide'],
 )
 def test_iou_equals_a_confusion_matrix_by_hand(trained, mini, tmp_path, arguments, options):
-    from pathlib import Path
-
     out = tmp_path / 'found.pkl'
     output = run_test(trained, mini, tmp_path, '--out', out, *arguments, options=options)
     found = pickle.loads(out.read_bytes())
@@ -366,3 +366,52 @@ def test_zero_of_ade20k_must_be_reduced(mini, tmp_path):
         'model.decode_head.channels=16',
     )
     assert code == 2 and 'set reduce_zero_label=True of the data set' in output, output[-2000:]
+
+
+FOREIGN = """
+_base_ = ['mmseg::_base_/models/upernet_swin.py', 'mmseg::_base_/default_runtime.py',
+          'mmseg::_base_/schedules/schedule_20k.py']
+custom_imports = dict(imports=['mmum'])
+runner_type = 'FaultTolerantRunner'
+data = dict(type='BaseSegDataset', data_root='{data}', metainfo=dict(classes={classes}))
+model = dict(
+    data_preprocessor=dict(size=(128, 128)),
+    backbone=dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8)),
+    decode_head=dict(in_channels=[16, 32, 64, 128], channels=16, num_classes=11),
+    auxiliary_head=dict(in_channels=64, channels=16, num_classes=11))
+load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+pipeline = [*load, dict(type='PackSegInputs')]
+train_dataloader = dict(
+    batch_size=2, sampler=dict(type='InfiniteSampler'),
+    dataset=dict(
+        **data, pipeline=pipeline, data_prefix=dict(img_path='train', seg_map_path='maps/train')))
+val_dataloader = dict(
+    batch_size=2, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **data, pipeline=pipeline, data_prefix=dict(img_path='val', seg_map_path='maps/val')))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric')
+test_evaluator = val_evaluator
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=2))
+"""
+
+
+def test_mmsegs_launcher_on_a_config_of_mmsegs_own(mini, tmp_path):
+    """``mmseg::`` bases, strict loading, checkpoints that are atomic, and the checks before."""
+    launcher = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
+    config = tmp_path / 'own.py'
+    config.write_text(FOREIGN.format(data=mini, classes=tuple(NAMES)))
+    command = [launcher, config, '--work-dir', tmp_path / 'work']
+    result = run_tool(*command, cwd=tmp_path)
+    for line in (
+        'LoadAnnotations is replaced by LoadSegMapStrict',
+        'BaseSegDataset is replaced by CheckedSegDataset',
+        'CheckpointHook is replaced by AtomicCheckpointHook',
+    ):
+        assert line in result.stdout + result.stderr
+    log = next((tmp_path / 'work').glob('*/*.log')).read_text()
+    assert 'mIoU: ' in log and (tmp_path / 'work' / 'iter_2.pth').exists()
+    config.write_text(FOREIGN.format(data=mini, classes=tuple(NAMES[:10])))
+    result = run_tool(*command, cwd=tmp_path, check=False)
+    assert 'has the label 10, and 0 to 9 are the 10 classes' in result.stderr.splitlines()[-1]

@@ -42,6 +42,7 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
             3,
             '--heads',
             'mask_rcnn',
+            'upernet',
             '--starts',
             'scratch',
             'simmim',
@@ -53,25 +54,37 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
         *(option for option in SMALL_PRETRAINING if 'neck.embed_dims' not in option),
         '--detect-options',
         *SMALL_DETECTOR,
+        '--segment-options',
+        *SMALL_DETECTOR[:2],
+        'model.decode_head.in_channels=[16,32,64,128]',
+        'model.auxiliary_head.in_channels=64',
+        'train_cfg.max_iters=2',
+        'train_cfg.val_interval=2',
     ]
     code, output = study(*options)
     assert code == 0, output[-3000:]
     found = json.loads((tmp_path / 'study' / 'transfer.json').read_text())
     assert [run['method'] for run in found['pretraining']] == ['simmim']
-    assert [run['start'] for run in found['runs']] == ['scratch', 'simmim']
+    assert [run['start'] for run in found['runs']] == 2 * ['scratch', 'simmim']
+    assert [sorted(run['ap']) for run in found['runs'][1:3]] == [
+        sorted(runs.METRICS),
+        ['aAcc', 'mAcc', 'mIoU'],
+    ]
     assert all(
-        0 <= run['ap']['segm_mAP'] <= 1 and run['seconds'] > 0 and run['seed'] == 3
+        0 <= value <= 1 and run['seconds'] > 0 and run['seed'] == 3
         for run in found['runs']
+        for value in run['ap'].values()
     )
     assert (tmp_path / 'study' / 'transfer.md').read_text() == transfer.table(found)
     assert cv2.imread(str(tmp_path / 'study' / 'transfer.png')).shape[0] > 200
-    assert '[3/3]' in output and '| Mask R-CNN | SimMIM |' in output
+    assert '[5/5]' in output and '| Mask R-CNN | SimMIM |' in output
+    assert '| UPerNet | SimMIM | - | - | - | - |' in output
     log = (tmp_path / 'study' / 'mask_rcnn_simmim_3.log').read_text()
     assert 'pretrain_simmim_3/backbone.safetensors' in log and 'unused: 0' in log
     # nothing is made twice
     monkeypatch.setattr(runs, 'run_stage', None)
     code, output = study(*options)
-    assert code == 0 and output.count('was there') == 3, output[-3000:]
+    assert code == 0 and output.count('was there') == 5, output[-3000:]
     again = json.loads((tmp_path / 'study' / 'transfer.json').read_text())
     assert again['runs'] == found['runs']
     code, output = study()
@@ -99,13 +112,13 @@ def test_the_table_and_who_is_ahead():
     assert '`c`, h, torch t, mmum m, d.' in table and 'one pre-training a method' in table
 
 
-def test_all_three_heads_share_data_and_schedule():
+def test_all_heads_share_data_and_schedule():
     """What is compared are heads and starts, nothing else."""
     from mmum.engine.config import load_config
 
-    configs = [
-        load_config(str(ROOT / 'configs' / 'detection' / name)) for name in transfer.HEADS.values()
-    ]
+    *configs, segmentation = (
+        load_config(str(ROOT / 'configs' / name)) for name in transfer.HEADS.values()
+    )
     for key in (
         'train_dataloader',
         'val_dataloader',
@@ -115,6 +128,11 @@ def test_all_three_heads_share_data_and_schedule():
     ):
         assert configs[0][key] == configs[1][key] == configs[2][key]
     assert [cfg.model.type for cfg in configs] == ['MaskRCNN', 'CascadeRCNN', 'HybridTaskCascade']
+    batch = segmentation.train_dataloader.batch_size
+    assert batch == configs[0].train_dataloader.batch_size
+    assert segmentation.train_cfg.max_iters * batch == 100 * configs[0].train_cfg.max_epochs
+    assert segmentation.optim_wrapper.optimizer == configs[0].optim_wrapper.optimizer
+    assert segmentation.model.backbone.arch == configs[0].model.backbone.arch
     assert configs[0].model.backbone == configs[1].model.backbone == configs[2].model.backbone
     one, other = (
         load_config(str(ROOT / 'configs' / 'selfsup' / name))

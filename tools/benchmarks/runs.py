@@ -13,6 +13,7 @@ from mmum.errors import InputError
 from mmum.files import atomic_write
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
+SEGMENTATION = ('mIoU', 'mAcc', 'aAcc')
 CURVES = ('loss', 'mean_colour', 'interpolation')
 MAX_POINTS = 60  # of a curve that a result file keeps
 
@@ -102,7 +103,8 @@ def _run(run, work_dir, threads):
             )
         return known, False
     options = list(run.options)
-    if run.config.startswith('detection/'):
+    transfer = not run.config.startswith('selfsup/')
+    if transfer:
         start = run.start and work_dir / run.start.folder / 'backbone.safetensors'
         options.append(f'pretrained={start}')
     seconds, _ = run_stage(
@@ -121,7 +123,7 @@ def _run(run, work_dir, threads):
     )
     lines = list(logged(folder))
     found = dict(seconds=seconds)
-    if run.config.startswith('detection/'):
+    if transfer:
         found['ap'] = last_ap(lines)
     else:
         found |= dict(loss=curve(lines)[-1]['loss'], curve=curve(lines))
@@ -132,17 +134,25 @@ def _run(run, work_dir, threads):
 def _summary(found, new):
     if not new:
         return 'was there'
-    score = (
-        f'mask AP {100 * found["ap"]["segm_mAP"]:.1f}'
-        if 'ap' in found
-        else f'loss {found["loss"]:.3f}'
-    )
-    return f'{found["seconds"]:.0f} s, {score}'
+    if 'ap' in found:
+        name, value = score(found['ap'])
+        score_text = f'{name} {100 * value:.1f}'
+    else:
+        score_text = f'loss {found["loss"]:.3f}'
+    return f'{found["seconds"]:.0f} s, {score_text}'
+
+
+def score(metrics):
+    """The one number of a transfer: its name, and its value from 0 to 1."""
+    name, key = ('mIoU', 'mIoU') if 'mIoU' in metrics else ('mask AP', 'segm_mAP')
+    return name, metrics[key]
 
 
 def last_ap(lines):
-    """The AP of a run's last validation, from 0 to 1."""
-    last = [values for values in lines if 'coco/segm_mAP' in values][-1]
+    """The AP of a run's last validation, or the IoU of a segmentation's, from 0 to 1."""
+    last = [values for values in lines if {'coco/segm_mAP', 'mIoU'} & set(values)][-1]
+    if 'mIoU' in last:
+        return {metric: last[metric] / 100 for metric in SEGMENTATION}
     return {metric: last[f'coco/{metric}'] for metric in METRICS}
 
 

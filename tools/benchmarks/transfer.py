@@ -1,5 +1,5 @@
-"""The worth of pre-training: the same detectors from scratch and from pre-trainings, on the mini
-data set, over seeds."""
+"""The worth of pre-training: the same heads from scratch and from pre-trainings, on the mini data
+set, over seeds."""
 
 import statistics
 
@@ -17,9 +17,10 @@ STARTS = {
     'simmim': 'simmim_um_swin_nano_mini.py',
 }
 HEADS = {
-    'mask_rcnn': 'mask-rcnn_um-swin-nano_fpn_mini.py',
-    'cascade_mask_rcnn': 'cascade-mask-rcnn_um-swin-nano_fpn_mini.py',
-    'htc': 'htc-without-semantic_um-swin-nano_fpn_mini.py',
+    'mask_rcnn': 'detection/mask-rcnn_um-swin-nano_fpn_mini.py',
+    'cascade_mask_rcnn': 'detection/cascade-mask-rcnn_um-swin-nano_fpn_mini.py',
+    'htc': 'detection/htc-without-semantic_um-swin-nano_fpn_mini.py',
+    'upernet': 'segmentation/upernet_um-swin-nano_mini.py',
 }
 NAMES = dict(
     scratch='from scratch',
@@ -28,6 +29,7 @@ NAMES = dict(
     mask_rcnn='Mask R-CNN',
     cascade_mask_rcnn='Cascade Mask R-CNN',
     htc='HTC (without semantic)',
+    upernet='UPerNet',
 )
 
 
@@ -42,6 +44,7 @@ def run_transfer(
     pretrain_options=(),
     detect_options=(),
     once=False,
+    segment_options=(),
 ):
     """Pre-train once a seed and method, then train every head from every start with every seed.
 
@@ -55,8 +58,9 @@ def run_transfer(
         report (Callable): Gets lines of progress.
         pretrain_options (Sequence[str]): ``--cfg-options`` of pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of detectors. Defaults to ().
-        once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults to
+        once (bool): Pre-train with the first seed only, for the heads of all seeds. Defaults to
             False.
+        segment_options (Sequence[str]): ``--cfg-options`` of UPerNet. Defaults to ().
 
     Returns:
         dict: ``settings``; ``pretraining`` and ``runs``: method or head and start, seed, seconds,
@@ -77,8 +81,12 @@ def run_transfer(
         (head, start, seed): Run(
             f'{head}_{start}_{seed}',
             f'{NAMES[head]}, {NAMES[start]}, seed {seed}',
-            f'detection/{HEADS[head]}',
-            (f'data_root={data}', f'randomness.seed={seed}', *detect_options),
+            HEADS[head],
+            (
+                f'data_root={data}',
+                f'randomness.seed={seed}',
+                *(segment_options if head == 'upernet' else detect_options),
+            ),
             start=first.get((start, seeds[0] if once else seed)),
         )
         for start in starts
@@ -105,7 +113,7 @@ def run_transfer(
 
 
 def by_head_and_start(result):
-    """{head: {start: {metric: AP of each seed, in per cent}}}, in the order of the runs."""
+    """{head: {start: {metric: of each seed, in per cent}}}, in the order of the runs."""
     found = {}
     for run in result['runs']:
         one = found.setdefault(run['head'], {}).setdefault(run['start'], {})
@@ -117,20 +125,19 @@ def by_head_and_start(result):
 def table(result):
     """The result as Markdown."""
     rows, found = [], by_head_and_start(result)
+    segmentation = any('mIoU' in one for starts in found.values() for one in starts.values())
+    columns = [*METRICS, *(['mIoU'] if segmentation else [])]
     for head, starts in found.items():
         for start, one in starts.items():
             base = starts.get('scratch')
+            key = 'mIoU' if 'mIoU' in one else 'segm_mAP'
             ahead = (
                 '-'
                 if start == 'scratch' or not base
-                else (
-                    f'{sum(a > b for a, b in zip(one["segm_mAP"], base["segm_mAP"]))} of '
-                    f'{len(one["segm_mAP"])}'
-                )
+                else f'{sum(a > b for a, b in zip(one[key], base[key]))} of {len(one[key])}'
             )
-            rows.append(
-                [NAMES[head], NAMES[start], *(spread(one[metric]) for metric in METRICS), ahead]
-            )
+            cells = [spread(one[metric]) if metric in one else '-' for metric in columns]
+            rows.append([NAMES[head], NAMES[start], *cells, ahead])
     seeds = sorted({run['seed'] for run in result['runs']})
     first = (
         'all after one pre-training a method'
@@ -148,12 +155,13 @@ def table(result):
     for method, values in losses.items():
         if values:
             caption += f' Last loss of {NAMES[method]}: {spread(values, 3)}.'
-    head = ['head', 'start', 'box AP', 'box AP50', 'mask AP', 'mask AP50', 'mask AP above scratch']
+    head = ['head', 'start', 'box AP', 'box AP50', 'mask AP', 'mask AP50']
+    head += ['mIoU', 'above scratch'] if segmentation else ['mask AP above scratch']
     return markdown_table(head, rows, caption)
 
 
 def picture(result, path):
-    """Write a chart of mask AP: bars of means, a dot for every seed."""
+    """Write a chart of mask AP and mIoU: bars of means, a dot for every seed."""
     found = by_head_and_start(result)
     figure, axes = plt.subplots(figsize=(1.5 + 2.2 * len(found), 3.2), dpi=120)
     colours = dict(scratch='#9e9e9e', um_mae='#1f6f8b', simmim='#e0a458')
@@ -161,7 +169,7 @@ def picture(result, path):
     for x, (head, starts) in enumerate(found.items()):
         for i, (start, one) in enumerate(starts.items()):
             place = x + (i - (len(starts) - 1) / 2) * 0.27
-            values = one['segm_mAP']
+            values = one['mIoU' if 'mIoU' in one else 'segm_mAP']
             axes.bar(
                 place,
                 statistics.fmean(values),
@@ -172,7 +180,8 @@ def picture(result, path):
             axes.plot([place] * len(values), values, 'o', color='black', markersize=3)
             labelled.add(start)
     axes.set_xticks(range(len(found)), [NAMES[head] for head in found])
-    axes.set_ylabel('mask AP, per cent')
+    segmentation = 'upernet' in found
+    axes.set_ylabel(f'mask AP{", mIoU of UPerNet" if segmentation else ""}, per cent')
     axes.spines[['top', 'right']].set_visible(False)
     axes.legend(frameon=False)
     figure.tight_layout()
