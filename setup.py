@@ -81,7 +81,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmum', 'mmum.*']),
-    package_data={'mmum': ['py.typed']},
+    package_data={'mmum': ['py.typed', 'report/page.css', 'report/page.js']},
     cmdclass={'build_py': BuildWithResources},
     entry_points={'console_scripts': ['mmum = mmum.cli.main:run']},
     python_requires='>=3.10',

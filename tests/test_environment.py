@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from mmum.environment import FOR_DETECTION, REQUIRED, check_environment
+from mmum.environment import FOR_DETECTION, REQUIRED, check_environment, why_no_segmentation
 from tests.helpers import ROOT
 
 
@@ -53,19 +53,55 @@ from mmum.engine import load_config
 from mmum.engine.runner import build_runner
 print(mmum.models.UMSwin()(torch.zeros(1, 3, 64, 64))[0].shape)
 print(hasattr(mmum.models, 'MaskTTAModel'))
+from mmseg.registry import MODELS
+print(type(MODELS.build(load_config('upernet_um-swin-nano_mini').model)).__name__)
 build_runner(load_config('configs/detection/mask-rcnn_um-swin-nano_fpn_mini.py'))
 """
 
 
 @pytest.mark.slow
 def test_pretraining_does_without_the_operators_of_mmcv():
-    """Everything imports; a detector is refused with the command that builds them."""
+    """Everything imports, segmentation is built too; a detector is refused with the command that
+    builds them."""
     result = subprocess.run(
         [sys.executable, '-c', WITHOUT_OPERATORS], capture_output=True, text=True, cwd=ROOT
     )
     assert 'torch.Size([1, 768, 2, 2])\nFalse' in result.stdout, result.stderr[-2000:]
+    assert 'EncoderDecoder' in result.stdout, result.stderr[-2000:]
     last = result.stderr.strip().splitlines()[-1]
     assert 'detectors need the compiled operators of mmcv' in last and '--no-cache-dir' in last
+
+
+@pytest.mark.parametrize(
+    'kind, sentence',
+    [
+        ('absent', 'segmentation needs mmseg, which is not installed: pip install'),
+        ('broken', r'segmentation needs mmseg, and the one installed does not import \(half of it'),
+    ],
+)
+def test_segmentation_without_mmseg(kind, sentence, monkeypatch):
+    from mmengine.config import Config
+
+    from mmum.engine.config import prepare
+    from mmum.errors import InputError
+
+    real = importlib.util.find_spec, importlib.import_module
+    why_no_segmentation.cache_clear()
+    if kind == 'absent':
+        monkeypatch.setattr(
+            importlib.util, 'find_spec', lambda n, *a: None if n == 'mmseg' else real[0](n, *a)
+        )
+    else:
+
+        def broken(name, *args):
+            if name == 'mmseg.datasets':
+                raise AssertionError('half of it')
+            return real[1](name, *args)
+
+        monkeypatch.setattr(importlib, 'import_module', broken)
+    with pytest.raises(InputError, match=sentence):
+        prepare(Config(dict(model=dict(type='EncoderDecoder'), default_scope='mmseg')))
+    why_no_segmentation.cache_clear()
 
 
 def test_a_package_that_does_not_import_is_named(monkeypatch):

@@ -22,6 +22,7 @@ LAYERS = [
     'evaluation',
     'engine',
     'api',
+    'report',
     'cli',
     '__main__',
 ]

@@ -239,7 +239,9 @@ def test_mmsegs_own_swin_takes_an_exported_checkpoint(tmp_path):
     from mmum.models import UMStockSwin
     from tests.helpers import SMALL_ARCH
 
-    own = UMStockSwin(SMALL_ARCH, window_size=7, out_indices=(0, 1, 2, 3)).eval()
+    own = UMStockSwin(
+        SMALL_ARCH, window_size=7, out_indices=(0, 1, 2, 3), pad_small_map=True
+    ).eval()
     weights = {f'backbone.{key}': value for key, value in own.state_dict().items()}
     torch.save(dict(state_dict=convert(weights, 'mmdet').weights), tmp_path / 'mmdet.pth')
     cfg = dict(

@@ -10,6 +10,8 @@ fault_tolerant_hooks = dict(
     preemption=dict(type='PreemptionHook'),
     non_finite_grad=dict(type='NonFiniteGradHook'),
 )
+# truth and detections of four images at every validation, beside the curves: see mmum report
+custom_hooks = [dict(type='DetectionPicturesHook')]
 fault_tolerant_backends = [dict(type='FaultTolerantLocalVisBackend')]
 progress_log = dict(type='ProgressLogProcessor')  # images/s, and the share of waiting for data
 

@@ -20,6 +20,8 @@ default_hooks = dict(
     non_finite_grad=dict(type='NonFiniteGradHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
+# truth and prediction of four images at every validation, beside the curves: see mmum report
+custom_hooks = [dict(type='SegmentationPicturesHook', max_images=4)]
 visualizer = dict(vis_backends=[dict(type='FaultTolerantLocalVisBackend')], alpha=0.6)
 # images/s, and the share of waiting for data
 log_processor = dict(_delete_=True, type='ProgressLogProcessor', by_epoch=False)
@@ -57,5 +59,6 @@ stock_swin_t = dict(
     window_size=7,  # tables of another window are resized while loading
     drop_path_rate=0.3,
     out_indices=_all,
+    pad_small_map=True,  # as mmseg's own
     init_cfg=_start,
 )

@@ -21,6 +21,7 @@ COMMANDS = {
     'train': 'train what a config describes: a pre-training, or a transfer of it',
     'test': 'test a checkpoint: AP, mIoU, accuracy, or the loss of a reconstruction',
     'predict': 'detect or segment in an image, a folder of images or a video',
+    'report': 'write one HTML file on one run, or on several side by side',
     'embed': 'write one vector per image of a folder',
     'convert': 'convert a checkpoint to the names of another code base',
     'check-data': 'check images, label maps or COCO annotations before training',

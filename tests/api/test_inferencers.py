@@ -1,4 +1,4 @@
-"""The inferencers of mmdet and mmpretrain on shipped configs, as they are."""
+"""The inferencers of mmdet, mmseg and mmpretrain on shipped configs, as they are."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from mmpretrain import FeatureExtractor, ImageClassificationInferencer, get_model
+from mmseg.apis import MMSegInferencer
+from mmseg.registry import MODELS as SEGMENTORS
 
 import mmum
 from mmum.engine import load_config
@@ -36,6 +38,20 @@ def test_detectors(images, tmp_path):
     detector = init_detector(DETECTOR, path, device='cpu')
     for one, other in zip(found, inference_detector(detector, images)):
         assert np.allclose(one['scores'], other.pred_instances.scores, atol=1e-5)
+
+
+def test_segmentation(images, tmp_path):
+    init_default_scope('mmseg')
+    name = str(ROOT / 'configs' / 'segmentation' / 'upernet_um-swin-nano_mini.py')
+    cfg = load_config(name)
+    model = SEGMENTORS.build(cfg.model)
+    model.init_weights()
+    path = str(tmp_path / 'x.pth')
+    classes = cfg.test_dataloader.dataset.metainfo.classes
+    meta = dict(dataset_meta=dict(classes=classes, palette=[[i, i, i] for i in range(11)]))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    found = MMSegInferencer(name, path, device='cpu', show_progress=False)(images)['predictions']
+    assert len(found) == 2 and all(one.shape == (128, 128) for one in found)
 
 
 def test_features_equal_those_of_embed(images, mini, tmp_path):

@@ -413,5 +413,6 @@ def test_mmsegs_launcher_on_a_config_of_mmsegs_own(mini, tmp_path):
     log = next((tmp_path / 'work').glob('*/*.log')).read_text()
     assert 'mIoU: ' in log and (tmp_path / 'work' / 'iter_2.pth').exists()
     config.write_text(FOREIGN.format(data=mini, classes=tuple(NAMES[:10])))
+    command[-1] = tmp_path / 'other'
     result = run_tool(*command, cwd=tmp_path, check=False)
     assert 'has the label 10, and 0 to 9 are the 10 classes' in result.stderr.splitlines()[-1]

@@ -1,0 +1,1 @@
+"""One HTML file on finished or running trainings: ``mmum report``."""
