@@ -123,5 +123,6 @@ setup(
             'timm',
         ],
         'lint': ['codespell', 'mypy', 'ruff'],
+        'docs': ['furo', 'myst-parser', 'sphinx', 'sphinx-copybutton'],
     },
 )

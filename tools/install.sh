@@ -44,7 +44,7 @@ has_operators || fail "mmcv was built without its operators: is torch installed 
 say '3/4 mmengine, mmdet, mmpretrain, mmseg and the rest'
 pip_install torchvision onedl-mmengine onedl-mmdetection onedl-mmpretrain onedl-mmsegmentation
 say '4/4 mmum'
-pip_install --no-build-isolation -e '.[onedl,mini,test,lint]'
+pip_install --no-build-isolation -e '.[onedl,mini,test,lint,docs]'
 $python -c 'import mmum' >/dev/null
 rm -f .venv/installed-*
 touch "$stamp"
