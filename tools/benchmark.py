@@ -194,7 +194,14 @@ def parse_args():
     commands.add_parser(
         'publish', help='run nothing: put the tables of docs/results/ into docs/*.md'
     )
-    commands.add_parser('figures', help='run nothing: draw the figures of the documentation')
+    figures_parser = commands.add_parser('figures', help='draw the figures of the documentation')
+    figures_parser.add_argument(
+        '--nuclei',
+        nargs=3,
+        type=Path,
+        metavar=('DATA', 'PRETRAINING', 'DETECTOR'),
+        help='the one of nuclei too, from the data set and two checkpoints',
+    )
     return parser.parse_args()
 
 
@@ -217,7 +224,10 @@ def main():
     if args.command == 'publish':
         return publish_all()
     if args.command == 'figures':
-        return write_picture(ROOT / 'docs' / 'images' / 'method.png', figures.method_picture())
+        images = ROOT / 'docs' / 'images'
+        if args.nuclei:
+            write_picture(images / 'nuclei.jpg', figures.nuclei_picture(*args.nuclei))
+        return write_picture(images / 'method.png', figures.method_picture())
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and not isinstance(number, bool) and number <= 0:

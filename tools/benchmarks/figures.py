@@ -3,9 +3,16 @@
 import cv2
 import numpy as np
 import torch
+from mmdet.apis import DetInferencer
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from pycocotools.coco import COCO
 
+from mmum.checkpoints import read_checkpoint
+from mmum.engine import load_config
 from mmum.masking import gather_units, sample_mask_map
-from mmum.visualization import mask_picture
+from mmum.visualization import mask_picture, reconstruct
 
 
 def method_picture(side=192, seed=5):
@@ -55,3 +62,78 @@ def method_picture(side=192, seed=5):
     )
     row = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], 1)
     return np.pad(row, ((8, 8), (8, 8), (0, 0)), constant_values=255).repeat(2, 0).repeat(2, 1)
+
+
+def nuclei_picture(data, pretraining, detector, number=4, side=128, scale=2):
+    """Draw images of nuclei, their reconstructions and the detections in them.
+
+    Args:
+        data (Path): The data set, of ``tools/prepare_data.py nuclei``.
+        pretraining (Path): Checkpoint of ``um_mae_swin_nano_nuclei``.
+        detector (Path): Checkpoint of ``mask-rcnn_um-swin-nano_fpn_nuclei``.
+        number (int): Columns: validation images from dark to bright. Defaults to 4.
+        side (int): Side of the middle that is shown, in pixels. Defaults to 128.
+        scale (int): Enlargement. Defaults to 2.
+
+    Returns:
+        np.ndarray: uint8 RGB; rows: masked image, reconstruction, detections of score 0.5, truth.
+    """
+    folder, coco = data / 'val', COCO(str(data / 'annotations' / 'val_report.json'))
+    infos = [i for i in coco.dataset['images'] if min(i['height'], i['width']) >= side]
+    infos.sort(key=lambda info: cv2.imread(str(folder / info['file_name'])).mean())
+    places = np.linspace(0.3, 0.95, number) * (len(infos) - 1)
+    infos = [infos[place] for place in places.round().astype(int)]
+    model = load_model('um_mae_swin_nano_nuclei', pretraining)
+    cfg = load_config('mask-rcnn_um-swin-nano_fpn_nuclei')
+    init_default_scope('mmdet')
+    inferencer = DetInferencer(cfg, str(detector), device='cpu', show_progress=False)
+    columns = []
+    for place, info in enumerate(infos):
+        path = folder / info['file_name']
+        image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        found = inferencer(str(path), return_datasamples=True, no_save_vis=True)['predictions'][0]
+        kept = found.pred_instances[found.pred_instances.scores >= 0.5]
+        masks = [np.asarray(mask, np.uint8) for mask in kept.masks]
+        truth = [coco.annToMask(a) for a in coco.imgToAnns[info['id']]]
+        top, left = ((s - side) // 2 for s in image.shape[:2])
+        crop = image[top : top + side, left : left + side]
+        rows = reconstruct_one(model, crop, place)
+        rows = [cv2.resize(row, None, fx=scale, fy=scale, interpolation=0) for row in rows]
+        for objects in (masks, truth):
+            drawn = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+            for number_of, mask in enumerate(objects):
+                part = mask[top : top + side, left : left + side]
+                part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=0)
+                outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+                hue = np.uint8([[[number_of * 37 % 180, 255, 255]]])
+                colour = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+                cv2.drawContours(drawn, outlines, -1, colour, 2)
+            rows.append(drawn)
+        frame = ((3, 3), (3, 3), (0, 0))
+        columns.append(np.concatenate([np.pad(r, frame, constant_values=255) for r in rows]))
+    return np.concatenate(columns, 1)
+
+
+def load_model(config, checkpoint):
+    """A pre-training model with its weights."""
+    init_default_scope('mmpretrain')
+    cfg = load_config(config)
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).eval()
+    weights = read_checkpoint(str(checkpoint))['state_dict']
+    model.load_state_dict(weights)
+    return model
+
+
+def reconstruct_one(model, image, seed):
+    """What the model saw of an image, and what it makes of it: uint8 RGB."""
+    tensor = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)
+    sample = DataSample()
+    inputs = model.data_preprocessor(dict(inputs=tensor[None], data_samples=[sample]), False)[
+        'inputs'
+    ]
+    units = tuple(s // 16 for s in image.shape[:2])
+    mask = torch.from_numpy(sample_mask_map(units, random=np.random.RandomState(seed)))[None]
+    with torch.no_grad():
+        pictures = reconstruct(model, inputs, mask)
+    mean, std = model.data_preprocessor.mean, model.data_preprocessor.std
+    return [(one[0] * std + mean).clamp(0, 255).byte().permute(1, 2, 0).numpy() for one in pictures]
