@@ -20,7 +20,7 @@ extensions = [
     'sphinx_copybutton',
 ]
 source_suffix = {'.md': 'markdown'}
-exclude_patterns = ['_build', 'results/*.md']
+exclude_patterns = ['_build', 'results/*.md', 'notebooks/*']
 html_theme = 'furo'
 html_title = f'mmum {release}'
 myst_heading_anchors = 3

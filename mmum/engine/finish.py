@@ -44,6 +44,7 @@ def finish(runner: Any) -> None:
     if (work_dir / 'reconstruction').is_dir():
         places['pictures'] = str(work_dir / 'reconstruction')
     places['curves'] = str(work_dir / runner.timestamp / 'vis_data' / 'scalars.json')
+    places['report'] = f'mmum report {work_dir}'
     places['next'] = next_command(runner.cfg, places)
     lines = [f'  {name:<11}{place}' for name, place in places.items() if place]
     print_log('\n'.join(['training is complete', *lines]), 'current')

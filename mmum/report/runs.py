@@ -38,12 +38,12 @@ class Run:
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
             raise InputError(f'the work directory {self.folder} does not exist')
-        logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
-        self.starts = [log.parents[1] for log in logs]
+        logs = [*self.folder.glob('*/*.log'), *self.folder.glob('*/vis_data/scalars.json')]
+        starts = {self.folder / log.relative_to(self.folder).parts[0] for log in logs}
+        self.starts = sorted(starts)
         if not logs:
             raise InputError(
-                f'{self.folder} is not the work directory of a run: it has no '
-                'TIME/vis_data/scalars.json'
+                f'{self.folder} is not the work directory of a run: it has no TIME/TIME.log'
             )
 
     @cached_property
@@ -51,7 +51,8 @@ class Run:
         """What was logged, of all starts; a line that a kill cut off is left out."""
         found = []
         for start in self.starts:
-            for line in (start / 'vis_data' / 'scalars.json').read_text().splitlines():
+            scalars = start / 'vis_data' / 'scalars.json'  # absent until a step is logged
+            for line in scalars.read_text().splitlines() if scalars.is_file() else ():
                 try:
                     found.append(json.loads(line))
                 except ValueError:

@@ -116,6 +116,13 @@ def test_folders_that_are_no_runs(tmp_path):
         name_runs([str(tmp_path)])
 
 
+def test_a_run_that_has_just_begun(tmp_path):
+    folder = write_run(tmp_path / 'a')
+    next(folder.glob('*/vis_data/scalars.json')).unlink()
+    (run,) = name_runs([str(folder)])
+    assert run.curve('loss') == [] and '<h2>Time line</h2>' in write_page([run])
+
+
 def test_a_config_that_cannot_be_read_is_no_obstacle(tmp_path):
     folder = write_run(tmp_path / 'a')
     (folder / 'c.py').write_text('import nothing_of_this_name\n')

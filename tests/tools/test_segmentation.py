@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import ROOT, call_tool, curve, output_of, run_tool
+from tests.helpers import ROOT, call_tool, curve, free_port, output_of, run_tool
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +162,23 @@ def test_iou_equals_a_confusion_matrix_by_hand(trained, mini, tmp_path, argument
     for name, value in zip(NAMES, iou):
         row = re.search(rf'\| +{name} +\| +([0-9.na]+) +\|', output)[1]
         assert float(row) == pytest.approx(100 * value, abs=5.1e-3, nan_ok=True)
+
+
+def test_two_ranks(trained, mini, tmp_path):
+    """They train (without a GPU, synchronised batch norm is ordinary), and find the same IoU."""
+    options = ['--cfg-options', f'data_root={mini}', *SMALL]
+    work = ['--work-dir', tmp_path / 'work']
+    port = dict(PORT=free_port(), OMP_NUM_THREADS='1')
+    run_tool('tools/dist_train.sh', CONFIG, 2, *work, '--iters', 2, *options, **port)
+    assert (tmp_path / 'work' / 'iter_2.pth').exists()
+    work = ['--work-dir', tmp_path / 'test']
+    checkpoint = trained[0] / 'iter_4.pth'
+    port['PORT'] = free_port()
+    result = run_tool('tools/dist_test.sh', CONFIG, checkpoint, 2, *work, *options, **port)
+    alone = run_test(trained, mini, tmp_path)
+    for name in ('aAcc', 'mIoU', 'mAcc'):
+        one, other = (re.search(rf'{name}: ([0-9.]+)', text)[1] for text in (result.stdout, alone))
+        assert one == other
 
 
 def test_flips_are_averaged_and_turned_back(trained, mini):
