@@ -176,7 +176,10 @@ def shrink(cfg):
     """Give the model of a config a small backbone, and its decoder the channels of that."""
     backbone, neck = cfg.model.backbone, cfg.model.get('neck')
     backbone.update(SMALLER[backbone.type])
-    if not neck or cfg.get('default_scope') == 'mmdet':
+    if cfg.get('default_scope') == 'mmseg':
+        cfg.model.decode_head.update(in_channels=[16, 32, 64, 128], channels=16)
+        cfg.model.auxiliary_head.in_channels = 64
+    if not neck or cfg.get('default_scope') in ('mmdet', 'mmseg'):
         return
     if neck.get('stages'):
         is_vit = backbone.type == 'UMViT'

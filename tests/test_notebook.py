@@ -18,8 +18,8 @@ NOTEBOOK = ROOT / 'docs' / 'notebooks' / 'own_images.ipynb'
 def test_it_runs(tmp_path):
     cells = json.loads(NOTEBOOK.read_text())['cells']
     code = '\n\n'.join(''.join(c['source']) for c in cells if c['cell_type'] == 'code')
-    assert code.count('STEPS = 200, 200') == 1
-    code = code.replace('STEPS = 200, 200', 'STEPS = 2, 2')
+    assert code.count('STEPS = 1500, 500') == 1
+    code = code.replace('STEPS = 1500, 500', 'STEPS = 2, 2')
     write_nuclei(write_download(tmp_path, 60), tmp_path / 'data' / 'nuclei', lambda items, _: items)
     annotations = tmp_path / 'data' / 'nuclei' / 'annotations'
     (annotations / 'train_50.json').write_bytes((annotations / 'train_25.json').read_bytes())

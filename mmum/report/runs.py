@@ -48,7 +48,7 @@ class Run:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """What was logged, of all starts; a line that a kill cut off is left out."""
+        """The log of all starts, without a line that a kill cut off."""
         found = []
         for start in self.starts:
             scalars = start / 'vis_data' / 'scalars.json'  # absent until a step is logged

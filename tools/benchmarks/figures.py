@@ -125,7 +125,7 @@ def load_model(config, checkpoint):
 
 
 def reconstruct_one(model, image, seed):
-    """What the model saw of an image, and what it makes of it: uint8 RGB."""
+    """Show a model an image under a mask: what it saw, and its reconstruction; uint8 RGB."""
     tensor = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)
     sample = DataSample()
     inputs = model.data_preprocessor(dict(inputs=tensor[None], data_samples=[sample]), False)[
