@@ -1,10 +1,6 @@
 # make demo:      install, then everything on a small scale (12 minutes after installing).
 # make test:      install, then lint and all tests (about 15 minutes on 2 cores).
-# make docs: install
-	.venv/bin/python -m sphinx -q -W --keep-going -b html docs $(SITE)
-	@echo 'written to $(SITE)/index.html'
-
-test-fast: install, then the tests that train nothing and start no processes (2 minutes).
+# make test-fast: install, then the tests that train nothing and start no processes (2 minutes).
 # make lint:      install, then format, lint, spelling and types.
 # make docs:      install, then these pages as a site in docs/_build/html.
 PYTHON ?= python3

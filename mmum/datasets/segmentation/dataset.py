@@ -41,6 +41,24 @@ class CheckedSegDataset(ReplacesUnreadable, BaseSegDataset):
         self.bad_images, self.max_bad_share = bad_images, max_bad_share
         super().__init__(*args, img_suffix=img_suffix, **kwargs)
 
+    @classmethod
+    def get_label_map(cls, new_classes: Any = None) -> dict[int, int] | None:
+        """Renumbering of the labels in files to those of fewer classes, by name.
+
+        Raises:
+            InputError: If a class is none of those that files of this data set have.
+        """
+        known = cls.METAINFO.get('classes')
+        unknown = [name for name in new_classes or () if known and name not in known]
+        if unknown:
+            raise InputError(
+                f'{preview(unknown)} are no classes of {cls.__name__}, whose files have '
+                f'{len(known)} ({preview(known)}): for label maps of your own set '
+                'type=CheckedSegDataset in the data sets'
+            )
+        found: dict[int, int] | None = super().get_label_map(new_classes)
+        return found
+
     @property
     def labels(self) -> Labels:
         """The meaning of the values in the label maps."""

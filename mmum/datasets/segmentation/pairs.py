@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from mmum.datasets.checks.images import ORIENTATION
+from mmum.datasets.coco.report import TURNED
 from mmum.datasets.listing import list_files
 from mmum.datasets.segmentation.maps import IGNORED, Labels, read_label_map
 from mmum.errors import InputError, preview
@@ -113,6 +115,8 @@ def inspect_map(
         try:
             with Image.open(image) as header:
                 width, height = header.size
+                if header.getexif().get(ORIENTATION) in TURNED:  # loaders turn it
+                    width, height = height, width
         except Exception:  # the images' own check says so
             width, height = values.shape[::-1]
         check_same_size(path, values.shape, image, (height, width))

@@ -136,3 +136,25 @@ def test_maps_are_chosen_evenly():
     pairs = [(str(i), str(i)) for i in range(1000)]
     assert spread(pairs, 3) == [pairs[0], pairs[500], pairs[999]] and len(spread(pairs)) == 200
     assert spread(pairs[:4]) == pairs[:4]
+
+
+def test_classes_of_another_data_set(tmp_path):
+    write(tmp_path, ['a.jpg'])
+    with pytest.raises(InputError, match=r'nucleus are no classes of CheckedADE20KDataset.*150'):
+        data_set(tmp_path, CheckedADE20KDataset, metainfo=dict(classes=('nucleus', 'wall')))
+
+
+def test_a_photograph_that_exif_turns(tmp_path):
+    """Its label map has the size of the turned image, which is what loaders give."""
+    write(tmp_path, ['a.jpg'])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / 'images' / 'a.jpg'
+    Image.fromarray(np.zeros((48, 32, 3), np.uint8)).save(path, exif=exif)
+    pair = (str(path), str(tmp_path / 'maps' / 'a.png'))
+    assert not inspect_maps([pair]).faults
+    pipeline = [dict(type='LoadImageStrict'), dict(type='LoadSegMapStrict')]
+    loaded = data_set(tmp_path, pipeline=pipeline)[0]
+    assert loaded['img'].shape[:2] == loaded['gt_seg_map'].shape == (32, 48)
+    Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(path, exif=exif)
+    assert list(inspect_maps([pair]).faults) == [pair[1]]
