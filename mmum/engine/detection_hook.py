@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+
+from mmum.engine.pictures import harmless, image_to_draw_on
 
 
 @HOOKS.register_module()
@@ -35,11 +36,11 @@ class DetectionPicturesHook(Hook):
         """Draw the first image of a batch."""
         if batch_idx >= self.max_images or not outputs:
             return
-        image = mmcv.imread(outputs[0].img_path, channel_order='rgb')
-        runner.visualizer.add_datasample(
-            f'detections_{batch_idx}',
-            image,
-            data_sample=outputs[0],
-            pred_score_thr=self.score_thr,
-            step=runner.iter,
-        )
+        with harmless('detections of the validation'):
+            runner.visualizer.add_datasample(
+                f'detections_{batch_idx}',
+                image_to_draw_on(outputs[0], data_batch['inputs'][0]),
+                data_sample=outputs[0],
+                pred_score_thr=self.score_thr,
+                step=runner.iter,
+            )

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import mmcv
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+
+from mmum.engine.pictures import harmless, image_to_draw_on
 
 
 @HOOKS.register_module()
@@ -39,7 +40,9 @@ class SegmentationPicturesHook(Hook):
     ) -> None:
         """Draw the first image of a batch."""
         if batch_idx < self.max_images and outputs:
-            self._draw(runner, outputs[0], f'segmentation_{batch_idx}', step=runner.iter)
+            with harmless('labels of the validation'):
+                name, image = f'segmentation_{batch_idx}', data_batch['inputs'][0]
+                self._draw(runner, outputs[0], image, name, step=runner.iter)
 
     def after_test_iter(
         self,
@@ -51,8 +54,9 @@ class SegmentationPicturesHook(Hook):
         """Draw all images of a batch."""
         if not (self.show_dir or self.show):
             return
-        for sample in outputs or ():
-            self._draw(runner, sample, self._name(runner, sample), show=self.show)
+        for sample, image in zip(outputs or (), data_batch['inputs']):
+            image = image[0] if isinstance(image, list) else image  # of several views
+            self._draw(runner, sample, image, self._name(runner, sample), show=self.show)
 
     def _name(self, runner: Any, sample: Any) -> str:
         """Path of an image within its data set."""
@@ -62,9 +66,9 @@ class SegmentationPicturesHook(Hook):
         return osp.relpath(path, prefix) if inside else osp.basename(path)
 
     @master_only
-    def _draw(self, runner: Any, sample: Any, name: str, **kwargs: Any) -> None:
+    def _draw(self, runner: Any, sample: Any, inputs: Any, name: str, **kwargs: Any) -> None:
         out_file = None
         if self.show_dir and 'step' not in kwargs:
             out_file = str(Path(self.show_dir, name).with_suffix('.jpg'))
-        image = mmcv.imread(sample.img_path, channel_order='rgb')
+        image = image_to_draw_on(sample, inputs)
         runner.visualizer.add_datasample(name, image, sample, out_file=out_file, **kwargs)

@@ -1,0 +1,59 @@
+"""Pictures of predictions harm no training."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmum.engine import DetectionPicturesHook, SegmentationPicturesHook, pictures
+
+
+@pytest.fixture(params=[DetectionPicturesHook, SegmentationPicturesHook])
+def hook(request):
+    return request.param(max_images=2)
+
+
+def run(hook, path, inputs, draw):
+    """One validation of two batches; what was drawn."""
+    sample = SimpleNamespace(img_path=str(path), ori_shape=(40, 60))
+    drawn = []
+
+    def add_datasample(name, image, data_sample=None, **kwargs):
+        draw()
+        drawn.append((name, image, kwargs['step']))
+
+    visualizer = SimpleNamespace(add_datasample=add_datasample)
+    runner = SimpleNamespace(visualizer=visualizer, iter=7)
+    for index in range(3):
+        hook.after_val_iter(runner, index, dict(inputs=[inputs]), [sample])
+    return drawn
+
+
+def test_the_first_image_of_each_of_the_first_batches(hook, tmp_path):
+    image = np.random.RandomState(0).randint(0, 255, (40, 60, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    drawn = run(hook, tmp_path / 'a.png', None, lambda: None)
+    assert len({name for name, _, _ in drawn}) == 2 and {step for _, _, step in drawn} == {7}
+    assert np.array_equal(drawn[0][1], image[..., ::-1])
+
+
+def test_of_many_bands_the_first_three_are_drawn(hook, tmp_path):
+    np.save(tmp_path / 'a.npy', np.zeros((5, 40, 60)))
+    drawn = run(hook, tmp_path / 'a.npy', torch.randn(5, 20, 30), lambda: None)
+    assert drawn[0][1].shape == (40, 60, 3) and drawn[0][1].max() == 255
+
+
+def test_what_cannot_be_drawn_is_said_once(hook, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(pictures, '_said', set())
+    monkeypatch.setattr(pictures, 'print_log', lambda text, *_: said.append(text))
+
+    def fail():
+        raise ValueError('no palette')
+
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((40, 60, 3), np.uint8))
+    assert run(hook, tmp_path / 'a.png', None, fail) == []
+    assert len(said) == 1 and 'cannot be drawn (no palette): training goes on without' in said[0]
+    assert run(hook, tmp_path / 'absent.png', None, lambda: None) == [] and len(said) == 1
