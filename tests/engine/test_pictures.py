@@ -42,7 +42,7 @@ def test_the_first_image_of_each_of_the_first_batches(hook, tmp_path):
 def test_of_many_bands_the_first_three_are_drawn(hook, tmp_path):
     np.save(tmp_path / 'a.npy', np.zeros((5, 40, 60)))
     drawn = run(hook, tmp_path / 'a.npy', torch.randn(5, 20, 30), lambda: None)
-    assert drawn[0][1].shape == (40, 60, 3) and drawn[0][1].max() == 255
+    assert drawn[0][1].shape == (40, 60, 3) and drawn[0][1].std() > 10
 
 
 def test_what_cannot_be_drawn_is_said_once(hook, tmp_path, monkeypatch):
