@@ -43,5 +43,5 @@ def test_its_outputs_are_there():
     cells = [c for c in json.loads(NOTEBOOK.read_text())['cells'] if c['cell_type'] == 'code']
     assert [c['execution_count'] for c in cells] == list(range(1, len(cells) + 1))
     kinds = {kind for c in cells for out in c['outputs'] for kind in out.get('data', {})}
-    assert 'image/png' in kinds
+    assert 'image/jpeg' in kinds
     assert not any(out['output_type'] == 'error' for c in cells for out in c['outputs'])
