@@ -69,7 +69,7 @@ def show(line: str) -> None:
 
 def draw_detections(args: argparse.Namespace, out: Path) -> None:
     """Test the detectors of the first seed again, and draw what they detect."""
-    config, data = CONFIGS / 'detection' / transfer.HEADS[HEAD], Path(args.data)
+    config, data = CONFIGS / transfer.HEADS[HEAD], Path(args.data)
     results = {}
     for start in STARTS:
         folder = out / f'{HEAD}_{start}_{args.seeds[0]}'
