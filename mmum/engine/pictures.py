@@ -1,13 +1,15 @@
-"""Pictures of predictions: the image behind a data sample, and no harm to a training."""
+"""Base of the hooks that draw predictions: always of the same images, and no harm to a training."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import cv2
 import mmengine.fileio as fileio
 import numpy as np
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from mmum.visualization import first_three
@@ -49,3 +51,47 @@ def harmless(what: str) -> Iterator[None]:
                 'current',
                 logging.WARNING,
             )
+
+
+class PicturesHook(Hook):
+    """Draw truth and prediction of the same images in every validation.
+
+    The visualisation hooks of mmdet and mmseg draw every so many steps, counted through the whole
+    training: of a small validation set often none, and each time others.
+
+    Args:
+        max_images (int): Number of pictures that go to the visualisation backends, one of each of
+            the first batches.
+    """
+
+    what: str  # name of the pictures
+
+    def __init__(self, max_images: int) -> None:
+        self.max_images = max_images
+
+    def after_val_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Draw the first image of a batch."""
+        if batch_idx < self.max_images and outputs:
+            with harmless(f'{self.what} of the validation'):
+                name, inputs = f'{self.what}_{batch_idx}', data_batch['inputs'][0]
+                self.draw(runner, outputs[0], inputs, name, step=runner.iter)
+
+    @master_only
+    def draw(self, runner: Any, sample: Any, inputs: Any, name: str, **kwargs: Any) -> None:
+        """Draw an image.
+
+        Args:
+            runner (Runner): The runner, which has the visualiser.
+            sample (BaseDataElement): Truth and prediction.
+            inputs (Tensor): The image as the pipeline gave it, (C, H, W).
+            name (str): Of the picture.
+            **kwargs: Further arguments of ``add_datasample`` of the visualiser.
+        """
+        image = image_to_draw_on(sample, inputs)
+        runner.visualizer.add_datasample(name, image, data_sample=sample, **kwargs)

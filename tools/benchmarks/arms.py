@@ -163,7 +163,16 @@ def table(result):
         'is compared with, paired by seed, with its bootstrapped 95 % interval.'
     )
     head = ['row', 'steps before', 'loss', 'box AP', 'mask AP', 'mask AP50', 'gain']
-    return markdown_table(head, rows, caption)
+    return markdown_table(head, rows, caption) + tried_table(result.get('tried'))
+
+
+def tried_table(tried):
+    """The settings that the rows were chosen from, as Markdown; nothing where nothing was."""
+    if not tried:
+        return ''
+    rows = [[row['name'], *(spread(percent(row, m)) for m in METRICS[:3:2])] for row in tried]
+    caption = f'Tried with seed {tried[0]["seeds"][0]}, on the half that is chosen on:'
+    return '\n' + markdown_table(['start and setting', 'box AP', 'mask AP'], rows, caption)
 
 
 def spread(values, digits=1):

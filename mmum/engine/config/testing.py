@@ -11,6 +11,7 @@ from mmum.engine.config.replacements import type_name
 from mmum.errors import InputError
 
 LOADERS_OF_MAPS = ('LoadAnnotations', 'LoadSegMapStrict')
+FLIPS = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
 
 
 def set_tta(cfg: Config) -> None:
@@ -37,9 +38,6 @@ def set_tta(cfg: Config) -> None:
         cfg.tta_pipeline = flipped(dataset.pipeline)
     dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-
-
-FLIPS = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
 
 
 def _flipped_detection(pipeline: list[Any]) -> list[Any]:
