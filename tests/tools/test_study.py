@@ -242,6 +242,9 @@ def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp
     code, output = call_tool('tools/study.py', 'starts', *arguments)
     assert code == 0, output[-3000:]
     result = json.loads((tmp_path / 'starts.json').read_text())
+    table = (tmp_path / 'starts.md').read_text()
+    assert table.count('| from scratch, lr ') == 1 + len(result['tried']) == 9
+    assert 'Tried with seed 0, on the half that is chosen on:' in table
     assert len(result['tried']) == len(nuclei.RATES) * len(nuclei.DECAYS)
     assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.002, layer decay 1']
     halves = [' '.join(call).count('val_choose.json') for call in trainer.commands]
