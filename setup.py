@@ -123,6 +123,10 @@ setup(
             'timm',
         ],
         'lint': ['codespell', 'mypy', 'ruff'],
-        'docs': ['furo', 'myst-parser', 'sphinx', 'sphinx-copybutton'],
+        # of Python 3.10 they want another Markdown than rich
+        'docs': [
+            f'{name}; python_version >= "3.11"'
+            for name in ('furo', 'myst-parser', 'sphinx', 'sphinx-copybutton')
+        ],
     },
 )
