@@ -7,9 +7,9 @@ from typing import Any
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmum.datasets.segmentation.maps import Labels
-from mmum.datasets.segmentation.pairs import inspect_maps, pair_files, spread, suspicion
+from mmum.datasets.segmentation.pairs import inspect_maps, pair_dataset, spread, suspicion
 from mmum.engine.config.replacements import dicts
-from mmum.errors import InputError, preview
+from mmum.errors import InputError
 
 
 def is_segmentation(dataset: Any) -> bool:
@@ -63,19 +63,7 @@ def _check_files(built: Any, split: str) -> None:
             f'{split}_dataloader.dataset names no folder of label maps: set data_prefix.'
             'seg_map_path (to predict without maps, tools/predict.py)'
         )
-    listed = None
-    if built.ann_file and osp.isfile(built.ann_file):
-        lines = Path(built.ann_file).read_text(encoding='utf-8-sig').splitlines()
-        listed = [line.strip() for line in lines if line.strip()]
-    pairs = pair_files(images, maps, built.img_suffix, built.seg_map_suffix, listed)
-    if not pairs.images and not pairs.without_map:
-        raise InputError(f'the folder {images} holds no images: mend data_prefix or img_suffix')
-    if pairs.without_map:
-        raise InputError(
-            f'{len(pairs.without_map)} images of {images} have no label map in {maps}, first '
-            f'{preview(pairs.without_map, 3)}: a map has the name of its image and the suffix '
-            f'{built.seg_map_suffix}'
-        )
+    pairs = pair_dataset(built)
     known = built.METAINFO.get('classes') or built.metainfo['classes']
     labels = Labels(len(known), built.reduce_zero_label)
     paths = [(osp.join(images, a), osp.join(maps, b)) for a, b in pairs.images.items()]

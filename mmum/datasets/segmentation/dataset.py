@@ -1,7 +1,6 @@
 """mmseg's data sets and label maps, on files as they are meant."""
 
 import os.path as osp
-from pathlib import Path
 from typing import Any
 
 from mmengine.registry import DATASETS, TRANSFORMS
@@ -9,7 +8,7 @@ from mmseg.datasets import ADE20KDataset, BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmum.datasets.segmentation.maps import ANY_NUMBER, Labels, read_label_map
-from mmum.datasets.segmentation.pairs import check_same_size, pair_files
+from mmum.datasets.segmentation.pairs import check_same_size, pair_dataset
 from mmum.datasets.unreadable import ReplacesUnreadable
 from mmum.errors import InputError, preview
 
@@ -75,28 +74,11 @@ class CheckedSegDataset(ReplacesUnreadable, BaseSegDataset):
             found = self._local()
         for item in found:
             item['labels'] = self.labels
-        if not found:
-            raise InputError(
-                f'the folder {self.data_prefix.get("img_path")} holds no images: mend data_prefix, '
-                'or img_suffix of the data set'
-            )
         return found
 
     def _local(self) -> list[dict[str, Any]]:
         images, maps = self.data_prefix.get('img_path'), self.data_prefix.get('seg_map_path')
-        listed = None
-        if self.ann_file and not osp.isdir(self.ann_file):
-            if not osp.isfile(self.ann_file):
-                raise InputError(f'the list {self.ann_file} does not exist: mend ann_file')
-            lines = Path(self.ann_file).read_text(encoding='utf-8-sig').splitlines()
-            listed = [line.strip() for line in lines if line.strip()]
-        pairs = pair_files(images, maps or images, self.img_suffix, self.seg_map_suffix, listed)
-        if maps and pairs.without_map:
-            raise InputError(
-                f'{len(pairs.without_map)} images of {images} have no label map in {maps}, first '
-                f'{preview(pairs.without_map, 3)}: a map has the name of its image and the suffix '
-                f'{self.seg_map_suffix}'
-            )
+        pairs = pair_dataset(self)
         names = pairs.images if maps else dict.fromkeys([*pairs.images, *pairs.without_map])
         return [
             dict(

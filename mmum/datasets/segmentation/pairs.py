@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -78,6 +79,37 @@ def pair_files(
         without_map=[name for name, label in pairs.items() if label not in there],
         without_image=sorted(there - used) if listed is None else [],
     )
+
+
+def pair_dataset(dataset: Any) -> Pairs:
+    """Pair the files of a data set of mmseg, by its folders, suffixes and list.
+
+    Args:
+        dataset (BaseSegDataset): The data set, whose files need not have been listed.
+
+    Raises:
+        InputError: If there are no images, a listed one is missing, or one has no label map.
+    """
+    images, maps = (dataset.data_prefix.get(key) for key in ('img_path', 'seg_map_path'))
+    listed = None
+    if dataset.ann_file and not os.path.isdir(dataset.ann_file):
+        if not os.path.isfile(dataset.ann_file):
+            raise InputError(f'the list {dataset.ann_file} does not exist: mend ann_file')
+        lines = Path(dataset.ann_file).read_text(encoding='utf-8-sig').splitlines()
+        listed = [line.strip() for line in lines if line.strip()]
+    suffixes = dataset.img_suffix, dataset.seg_map_suffix
+    pairs = pair_files(images, maps or images, *suffixes, listed)
+    if not pairs.images and not pairs.without_map:
+        raise InputError(
+            f'the folder {images} holds no images: mend data_prefix, or img_suffix of the data set'
+        )
+    if maps and pairs.without_map:
+        raise InputError(
+            f'{len(pairs.without_map)} images of {images} have no label map in {maps}, first '
+            f'{preview(pairs.without_map, 3)}: a map has the name of its image and the suffix '
+            f'{dataset.seg_map_suffix}'
+        )
+    return pairs
 
 
 @dataclass
