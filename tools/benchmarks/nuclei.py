@@ -20,7 +20,7 @@ NAMES = dict(
     simmim='SimMIM',
 )
 LABELS = (25, 50, 100, 200, 497)
-RATES = (2.5e-4, 5e-4, 1e-3, 2e-3)
+RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (1.0, 0.75)
 # row -> pre-training (a key of STARTS), --cfg-options of it: one change of UM-MAE a row, or two
 ABLATIONS = {
