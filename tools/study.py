@@ -5,6 +5,7 @@
     python tools/study.py starts --seeds 0 1 2 3 4     starts, each with its best learning rate
     python tools/study.py labels --seeds 0 1 2         numbers of labelled images
     python tools/study.py ablations --seeds 0 1 2      one change of the pre-training a row
+    python tools/study.py adapt --seeds 0 1 2          weights from elsewhere, adapted or not
     python tools/study.py losses --seeds 0             loss curves of these pre-trainings
 
 Finished runs are kept: the same command resumes a study that was interrupted.
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import arms, charts, losses, nuclei, transfer
 from benchmarks.report import check_out, provenance, write_result
-from benchmarks.stages import ensure_mini
+from benchmarks.stages import ensure_mini, ensure_mini_classes
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -24,6 +25,7 @@ NUCLEI = dict(
     starts=('every start with its best learning rate and layer decay', {}),
     labels=('AP over the number of labelled images', dict(labels=list(nuclei.LABELS))),
     ablations=('one change of the pre-training a row', {}),
+    adapt=('weights from elsewhere, adapted to nuclei or not', {}),
     losses=('loss curves of the pre-trainings of the ablations', {}),
 )
 
@@ -56,6 +58,28 @@ def parse_args():
             '--pretrain-iters', type=int, nargs='+', default=[3000], help='steps of pre-trainings'
         )
         command.add_argument('--detect-iters', type=int, default=1000, help='steps of detectors')
+        if name in ('starts', 'adapt'):
+            command.add_argument(
+                '--digits',
+                default='data/mini_classes',
+                help='the data set of prepare_data.py mini-classes, made if it is not there '
+                '(default: data/mini_classes)',
+            )
+        if name == 'starts':
+            command.add_argument(
+                '--longer',
+                type=int,
+                default=0,
+                help='steps of one more detector from scratch, for example as long as pre-training '
+                'and detector together (default: 0, none)',
+            )
+        elif name != 'losses':
+            command.add_argument(
+                '--settings',
+                metavar='FILE.json',
+                help='a result of starts: learning rate and layer decay of every start (default: '
+                'those of the config)',
+            )
         if name in ('ablations', 'losses'):
             command.add_argument(
                 '--rows',
@@ -136,8 +160,13 @@ def run_nuclei(args, chart):
             f'{args.data} is not the data set: write it with tools/prepare_data.py nuclei '
             f'stage1_train.zip --out {args.data}'
         )
+    digits = getattr(args, 'digits', None)
+    if digits and (args.command == 'adapt' or 'supervised' in args.starts):
+        ensure_mini_classes(digits, Path(args.work_dir, 'data.log'), show)
+    settings = getattr(args, 'settings', None)
     study = nuclei.NucleiStudy(
         args.data,
+        digits,
         args.seeds,
         args.starts,
         args.labels,
@@ -150,24 +179,25 @@ def run_nuclei(args, chart):
         args.pretrain_options,
         args.detect_options,
         getattr(args, 'rows', ()),
+        nuclei.read_settings(settings) if settings else {},
+        getattr(args, 'longer', 0),
     )
     run = dict(
         curves=study.curves,
         starts=study.starts_chosen,
         labels=study.label_curve,
         ablations=study.ablations,
+        adapt=study.adapting,
         losses=study.losses,
     )[args.command]
-    about, rows, *further = run()
+    about, rows, more = run()
     settings = dict(
         about=about,
         once=args.pretrain_once,
         pretrain_options=args.pretrain_options,
         detect_options=args.detect_options,
     )
-    result = dict(provenance=provenance(), settings=settings, rows=rows)
-    for more in further:
-        result |= more
+    result = dict(provenance=provenance(), settings=settings, rows=rows, **more)
     if args.command == 'losses':
         losses.picture(result, chart)
         return result, losses.table(result)
@@ -177,7 +207,7 @@ def run_nuclei(args, chart):
         charts.ap_over(result, nuclei.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
     else:
         charts.ap_bars(result, nuclei.NAMES, chart)
-    if any(row['pretraining'] for row in rows):
+    if any('curve' in start for row in rows for start in row['pretraining']):
         charts.loss_curves(result, nuclei.NAMES, chart.with_stem(f'{chart.stem}_loss'))
     return result, arms.table(result)
 

@@ -2,6 +2,7 @@
 COCO, ImageNet or ADE20K.
 
     mmum prepare-data mini --out data/mini
+    mmum prepare-data mini-classes --out data/mini_classes
     mmum prepare-data nuclei stage1_train.zip --out data/nuclei
     mmum prepare-data shards FOLDER SHARDS
     mmum prepare-data coco data/coco
@@ -26,7 +27,7 @@ from mmum.datasets.checks.layout import (
     inspect_imagenet_layout,
 )
 from mmum.datasets.listing import EXTENSIONS, list_files
-from mmum.datasets.mini import write_mini
+from mmum.datasets.mini import write_mini, write_mini_classes
 from mmum.datasets.nuclei import write_nuclei
 from mmum.datasets.shards import write_shards
 from mmum.errors import InputError
@@ -53,12 +54,21 @@ def parse_args() -> argparse.Namespace:
     mini.add_argument(
         '--val', type=int, default=200, help='labelled validation images (default: 200)'
     )
-    mini.add_argument(
-        '--size', type=int, default=128, help='side of the images in pixels (default: 128)'
+    classes = commands.add_parser(
+        'mini-classes', help='write images of one digit each, in folders by class'
     )
-    mini.add_argument(
-        '--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)'
-    )
+    classes.add_argument('--out', required=True, help='folder to write to')
+    for name, default in (('train', 2000), ('val', 500)):
+        classes.add_argument(
+            f'--{name}', type=int, default=default, help=f'{name} images (default: {default})'
+        )
+    for command in (mini, classes):
+        command.add_argument(
+            '--size', type=int, default=128, help='side of the images in pixels (default: 128)'
+        )
+        command.add_argument(
+            '--seed', type=int, default=0, help='the same seed gives the same bytes (default: 0)'
+        )
     nuclei = commands.add_parser(
         'nuclei', help='write nuclei as COCO: real microscopy images of the 2018 Data Science Bowl'
     )
@@ -144,8 +154,10 @@ def pack(args: argparse.Namespace) -> None:
 
 
 def make_mini(args: argparse.Namespace) -> None:
-    """Write the mini data set."""
-    for name in ('unlabelled', 'train', 'val', 'size'):
+    """Write the mini data set, or images of one digit each."""
+    classes = args.command == 'mini-classes'
+    splits = ('train', 'val') if classes else ('unlabelled', 'train', 'val')
+    for name in (*splits, 'size'):
         if getattr(args, name) < 1:
             raise InputError(f'--{name} {getattr(args, name)} should be at least 1')
     if not 32 <= args.size <= 1024:
@@ -154,13 +166,11 @@ def make_mini(args: argparse.Namespace) -> None:
         raise InputError(f'--seed {args.seed} should not be negative')
     out, start = Path(args.out), time.time()
     with new_folder(out) as partial:
-        counts = write_mini(
+        counts = (write_mini_classes if classes else write_mini)(
             partial,
-            args.unlabelled,
-            args.train,
-            args.val,
-            args.size,
-            args.seed,
+            *(getattr(args, split) for split in splits),
+            size=args.size,
+            seed=args.seed,
             progress=lambda items, name: track(items, f'{name:>10}'),
         )
     written = ', '.join(f'{n} {split}' for split, n in counts.items())
@@ -182,4 +192,5 @@ def make_nuclei(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    dict(mini=make_mini, nuclei=make_nuclei, shards=pack).get(args.command, check_layout)(args)
+    makers = {'mini': make_mini, 'mini-classes': make_mini, 'nuclei': make_nuclei, 'shards': pack}
+    makers.get(args.command, check_layout)(args)

@@ -112,6 +112,46 @@ def write_mini(
     return counts
 
 
+def write_mini_classes(
+    out: str | Path,
+    train: int = 2000,
+    val: int = 500,
+    size: int = 128,
+    seed: int = 0,
+    progress: Callable[[Iterable[int], str], Iterable[int]] | None = None,
+) -> dict[str, int]:
+    """Write images of one digit each, in folders by class: for k-NN and supervised starts.
+
+    Args:
+        out (str | Path): Folder to fill: ``{train,val}/{0..9}/``.
+        train (int): Number of training images. Defaults to 2000.
+        val (int): Number of validation images. Defaults to 500.
+        size (int): Side of the images in pixels. Defaults to 128.
+        seed (int): Seed of everything random. Defaults to 0.
+        progress (Callable, optional): As in :func:`write_mini`. Defaults to None.
+
+    Returns:
+        dict[str, int]: Number of images per split.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    counts = dict(train=train, val=val)
+    for number, (split, count) in enumerate(counts.items()):
+        photographs = [_read_photograph(name, size) for name in PHOTOGRAPHS[split]]
+        images, labels = digits.images[DIGITS[split]], digits.target[DIGITS[split]]
+        for label in range(10):
+            Path(out, split, str(label)).mkdir(parents=True, exist_ok=True)
+        for index in progress(range(count), split) if progress else range(count):
+            label = index % 10
+            random = np.random.default_rng((seed, 3 + number, index))  # 0 to 2: write_mini's
+            of_class = images[labels == label], labels[labels == label]
+            image, _ = compose(random, photographs, *of_class, size, digits=1, occluders=0)
+            name = Path(out, split, str(label), f'{index:06d}.jpg')
+            cv2.imwrite(str(name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return counts
+
+
 def _read_photograph(name: str, size: int) -> np.ndarray:
     """Read a photograph of the installed packages as BGR, at least as large as our images."""
     import skimage.data
@@ -132,18 +172,22 @@ def _read_photograph(name: str, size: int) -> np.ndarray:
 def compose(
     random: np.random.Generator,
     photographs: Sequence[np.ndarray],
-    digits: np.ndarray,
+    pictures: np.ndarray,
     labels: np.ndarray,
     size: int,
+    digits: int | None = None,
+    occluders: int | None = None,
 ) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
     """Compose an image: digits on a crop of a photograph, some behind occluders cut from another.
 
     Args:
         random (np.random.Generator): Source of randomness.
         photographs (list[np.ndarray]): BGR, each side at least ``size``.
-        digits (np.ndarray): (n, 8, 8), 0 to 16.
+        pictures (np.ndarray): Of digits, (n, 8, 8), 0 to 16.
         labels (np.ndarray): (n,).
         size (int): Side of the image in pixels.
+        digits (int, optional): Number of digits. Defaults to None: 2 to 5.
+        occluders (int, optional): Number of occluders. Defaults to None: 0 to 2.
 
     Returns:
         tuple[np.ndarray, list]: The image, and per digit its label and the bool mask of its visible
@@ -151,10 +195,10 @@ def compose(
     """
     image: np.ndarray = _crop(random, photographs, size).astype(np.float32)
     instances: list[tuple[int, np.ndarray, int]] = []
-    for _ in range(random.integers(2, 6)):
-        index = random.integers(len(digits))
+    for _ in range(random.integers(2, 6) if digits is None else digits):
+        index = random.integers(len(pictures))
         for _ in range(10):  # tries to find a place where nothing is hidden too far
-            alpha = _place(random, digits[index], size)
+            alpha = _place(random, pictures[index], size)
             mask = alpha > 0.5
             if mask.sum() >= 24 and all(
                 (old & ~mask).sum() >= MIN_VISIBLE * area for _, old, area in instances
@@ -165,7 +209,7 @@ def compose(
         instances = [(label, old & ~mask, area) for label, old, area in instances]
         instances.append((labels[index], mask, mask.sum()))
         image += alpha[..., None] * (_paint(random, image, mask) - image)
-    for _ in range(random.integers(0, 3)):
+    for _ in range(random.integers(0, 3) if occluders is None else occluders):
         alpha = _occluder(random, size)
         hidden = alpha > 0.5
         if all((mask & ~hidden).sum() >= MIN_VISIBLE * area for _, mask, area in instances):

@@ -182,17 +182,19 @@ class Trainer:
         iters = int(command[command.index('--iters') + 1])
         (folder / 'x' / 'vis_data').mkdir(parents=True)
         lines = []
-        if 'selfsup' in command[1]:
+        if 'detection' not in command[1]:
             (folder / 'backbone.safetensors').touch()
             (folder / 'iters').write_text(str(iters))
+            lines += [{'accuracy/top1': 60.0}]
             for step in range(1, 200):
                 trivial = dict(mean_colour=0.4, interpolation=0.39)
-                lines.append(dict(loss=1 / step, step=step, **trivial))
+                lines.append(dict(loss=1 / step, step=step, time=0.5, **trivial))
         else:
             start = command[-1].removeprefix('pretrained=')
             steps = int(Path(start).with_name('iters').read_text()) if start != 'None' else 0
             rate = next((o for o in command if o.startswith('optim_wrapper.optimizer.lr=')), '=0')
             ap = 0.1 + steps / 1e4 + float(rate.partition('=')[2])
+            lines.append(dict(loss=1.0, time=0.25))
             lines.append({f'coco/{metric}': ap for metric in runs.METRICS})
         text = ''.join(json.dumps(line) + '\n' for line in lines)
         (folder / 'x' / 'vis_data' / 'scalars.json').write_text(text)
@@ -204,14 +206,21 @@ class Trainer:
     [
         (['curves', '--pretrain-iters', 100, 300], 5, 2),
         (['labels', '--labels', 25, 50], 6, 2),
-        (['ablations'], 17, 2),
-        (['starts', '--starts', 'scratch', 'um_mae'], 2, 2),
+        (['ablations'], 18, 2),
+        (['starts', '--starts', 'scratch', 'um_mae', 'supervised', '--longer', 2000], 4, 2),
+        (['adapt'], 4, 2),
         (['losses', '--rows', 'decoder of two stages'], 2, 1),
     ],
 )
 def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypatch):
     trainer = Trainer()
     monkeypatch.setattr(runs, 'run_stage', trainer)
+    digits = tmp_path / 'digits'
+    if command[0] in ('starts', 'adapt'):
+        output_of(
+            'tools/prepare_data.py', 'mini-classes', '--train', 20, '--val', 10, '--out', digits
+        )
+        command = [*command, '--digits', digits]
     arguments = [*command, '--seeds', 0, 1, '--jobs', 2, '--data', nuclei_set]
     arguments += ['--work-dir', tmp_path]
     code, output = call_tool('tools/study.py', *arguments)
@@ -227,12 +236,15 @@ def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypa
     before = len(trainer.commands)
     code, output = call_tool('tools/study.py', *arguments)
     assert code == 0 and len(trainer.commands) == before and 'was there' in output
-    for call in trainer.commands:
-        options = call[call.index('--cfg-options') + 1 :]
-        # the options are those of the config: nothing is set that it does not have
-        from mmum.engine import load_config
+    # the options are those of the config: nothing is set that it does not have
+    from mmum.engine import load_config
 
-        load_config(call[1], dict(o.split('=', 1) for o in options))
+    several = {}
+    for call in trainer.commands:
+        options = dict(o.split('=', 1) for o in call[call.index('--cfg-options') + 1 :])
+        several[call[1], tuple(options)] = options
+    for (config, _), options in several.items():
+        load_config(config, options)
 
 
 def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp_path, monkeypatch):
@@ -243,12 +255,69 @@ def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp
     assert code == 0, output[-3000:]
     result = json.loads((tmp_path / 'starts.json').read_text())
     table = (tmp_path / 'starts.md').read_text()
-    assert table.count('| from scratch, lr ') == 1 + len(result['tried']) == 9
+    assert table.count('| from scratch, lr ') == 1 + len(result['tried']) == 11
     assert 'Tried with seed 0, on the half that is chosen on:' in table
     assert len(result['tried']) == len(nuclei.RATES) * len(nuclei.DECAYS)
-    assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.002, layer decay 1']
+    assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.004, layer decay 1']
+    assert result['chosen'] == dict(scratch=dict(lr=4e-3, layer_decay=1.0))
     halves = [' '.join(call).count('val_choose.json') for call in trainer.commands]
-    assert halves == [2] * 8 + [0] and 'val_report.json' in ' '.join(trainer.commands[-1])
+    assert halves == [2] * 10 + [0] and 'val_report.json' in ' '.join(trainer.commands[-1])
+
+
+def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    common = ['--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path]
+    common += ['--starts', 'scratch', 'um_mae']
+    code, output = call_tool('tools/study.py', 'starts', *common)
+    assert code == 0, output[-3000:]
+    before = len(trainer.commands)
+    settings = ['--settings', tmp_path / 'starts.json']
+    code, output = call_tool('tools/study.py', 'labels', '--labels', 25, 50, *common, *settings)
+    assert code == 0, output[-3000:]
+    made = [' '.join(command) for command in trainer.commands[before:]]
+    # those of 50 labels were made for the study of starts
+    assert len(made) == 2 and all('train_25.json' in command for command in made)
+    assert all('optimizer.lr=0.004' in command for command in made)
+    result = json.loads((tmp_path / 'labels.json').read_text())
+    assert 'UM-MAE, lr 0.004, layer decay 1' in result['settings']['about']
+    starts = json.loads((tmp_path / 'starts.json').read_text())
+    assert [row['ap'] for row in result['rows'][2:]] == [row['ap'] for row in starts['rows']]
+    # a pre-training of another length is another run
+    code, output = call_tool(
+        'tools/study.py', 'labels', '--labels', 50, *common, *settings, '--pretrain-iters', 700
+    )
+    assert code == 0 and len(trainer.commands) == before + 4, output[-3000:]
+    # and one with other options stops the study
+    options = ['--pretrain-options', 'randomness.x=1']
+    code, output = call_tool(
+        'tools/study.py', 'labels', '--labels', 50, *common, *settings, *options
+    )
+    assert code == 2 and 'holds a run with other settings' in output.splitlines()[-1]
+    code, output = call_tool('tools/study.py', 'labels', *common, '--settings', tmp_path / 'x.json')
+    assert code == 2 and 'x.json is no result of `python tools/study.py starts`' in output
+
+
+def test_what_is_adapted_starts_from_what_was_trained_before(nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    digits = tmp_path / 'digits'
+    output_of('tools/prepare_data.py', 'mini-classes', '--train', 20, '--val', 10, '--out', digits)
+    arguments = ['--seeds', 1, '--data', nuclei_set, '--work-dir', tmp_path, '--digits', digits]
+    code, output = call_tool('tools/study.py', 'adapt', *arguments)
+    assert code == 0, output[-3000:]
+    starts = {
+        Path(command[command.index('--work-dir') + 1]).name: command[-1].rpartition('/')[0]
+        for command in trainer.commands
+    }
+    first = 'pretrain_swin-nano_mini_3000'
+    adapting = 'um_mae_stock_swin_nano_nuclei_adapt_3000'
+    assert starts[f'{first}_then_{adapting}_1'] == f'pretrained={tmp_path}/{first}_1'
+    detectors = [name for name in starts if name.startswith('detect_')]
+    assert len(detectors) == 4 and len(starts) == 7
+    both = next(name for name in detectors if 'then' in name)
+    assert 'after_6000' in both
+    assert starts[both] == f'pretrained={tmp_path}/{first}_then_{adapting}_1'
 
 
 def test_intervals_are_paired():

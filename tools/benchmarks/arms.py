@@ -13,6 +13,21 @@ RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A training before the detector's.
+
+    Attributes:
+        config (str): From ``configs/``, of a training by iterations.
+        iters (int): Its steps.
+        options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
+    """
+
+    config: str
+    iters: int
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Arm:
     """One row of a study.
 
@@ -21,41 +36,44 @@ class Arm:
         detector (str): Config, from ``configs/``.
         detect_iters (int): Steps of the detector.
         detect_options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
-        pretraining (str, optional): Config of the pre-training, from ``configs/``. Defaults to
-            None: from scratch.
-        pretrain_iters (int): Steps of the pre-training. Defaults to 0.
-        pretrain_options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
+        stages (tuple[Stage, ...]): Trainings before it, each from the backbone of the one before.
+            Defaults to (): from scratch.
         against (str, optional): The row whose AP is subtracted, seed by seed. Defaults to None.
         factors (dict): What the row stands for, in numbers, for charts. Defaults to {}.
-        folder (str, optional): Words for the folder of the detector. Defaults to None: the name.
+        folder (str, optional): Words for the folder of the detector: rows of several studies that
+            are the same runs have the same. Defaults to None: the name.
     """
 
     name: str
     detector: str
     detect_iters: int
     detect_options: tuple[str, ...] = ()
-    pretraining: str | None = None
-    pretrain_iters: int = 0
-    pretrain_options: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
     against: str | None = None
     factors: dict[str, Any] = field(default_factory=dict, hash=False)
     folder: str | None = None
 
-    def runs(self, seed, once):
-        """The detector of a seed, and in its ``start`` the pre-training."""
-        start = None
-        if self.pretraining:
-            first = 0 if once else seed
+    @property
+    def pretrain_iters(self):
+        """Steps of all trainings before the detector's."""
+        return sum(stage.iters for stage in self.stages)
+
+    def runs(self, seed, first):
+        """The detector of a seed, and in its ``start`` the pre-training, of the seed ``first``."""
+        start, folders = None, []
+        for stage in self.stages:
+            folders.append(slug(stage.config, stage.iters, *stage.options))
             start = Run(
-                f'pretrain_{slug(self.pretraining, self.pretrain_iters, *self.pretrain_options)}'
-                f'_{first}',
+                f'pretrain_{"_then_".join(folders)}_{first}',
                 f'pre-training {self.name}, seed {first}',
-                self.pretraining,
-                (*self.pretrain_options, f'randomness.seed={first}'),
-                ('--iters', str(self.pretrain_iters)),
+                stage.config,
+                (*stage.options, f'randomness.seed={first}'),
+                ('--iters', str(stage.iters)),
+                start,
             )
+        after = ('after', self.pretrain_iters) if self.stages else ()
         return Run(
-            f'detect_{slug(self.folder or self.name, self.detect_iters)}_{seed}',
+            f'detect_{slug(self.folder or self.name, *after, self.detect_iters)}_{seed}',
             f'{self.name}, seed {seed}',
             self.detector,
             (*self.detect_options, f'randomness.seed={seed}'),
@@ -84,13 +102,17 @@ def run_arms(arms, seeds, work_dir, jobs, report, once=False):
         work_dir (str | Path): For the runs and their logs.
         jobs (int): Runs at a time, which share the cores.
         report (Callable): Gets lines of progress.
-        once (bool): Pre-train with seed 0 only, for the detectors of all seeds. Defaults to False.
+        once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults
+            to False.
 
     Returns:
         list[dict]: Of every arm ``name``, ``against``, ``factors``, and by seed: ``seeds``,
-        ``seconds``, ``ap``, and of the pre-trainings ``pretraining``: seconds, loss, curve.
+        ``seconds``, ``step_seconds``, ``ap``, and of the pre-trainings ``pretraining``: seconds,
+        step_seconds, loss, curve.
     """
-    runs = {(arm, seed): arm.runs(seed, once) for seed in seeds for arm in arms}
+    runs = {
+        (arm, seed): arm.runs(seed, seeds[0] if once else seed) for seed in seeds for arm in arms
+    }
     found = run_all(list(runs.values()), work_dir, jobs, report)
     rows = []
     for arm in arms:
@@ -105,6 +127,7 @@ def run_arms(arms, seeds, work_dir, jobs, report, once=False):
                 detect_iters=arm.detect_iters,
                 seeds=list(seeds),
                 seconds=[found[run]['seconds'] for run in mine],
+                step_seconds=[found[run]['step_seconds'] for run in mine],
                 ap=[found[run]['ap'] for run in mine],
                 pretraining=[found[start] for start in starts],
             )
@@ -143,13 +166,14 @@ def table(result):
             if len(gains) > 1:
                 low, high = interval(gains)
                 gain += f' ({low:+.1f} to {high:+.1f})'
-        starts = row['pretraining']
-        loss = f'{statistics.fmean(s["loss"] for s in starts):.3f}' if starts else '-'
+        losses = [start['loss'] for start in row['pretraining'] if 'loss' in start]
+        loss = f'{statistics.fmean(losses):.3f}' if losses else '-'
         rows.append(
             [
                 row['name'],
                 row['pretrain_iters'] or '-',
                 loss,
+                row['detect_iters'],
                 *(spread(percent(row, metric)) for metric in ('bbox_mAP', 'segm_mAP')),
                 spread(percent(row, 'segm_mAP_50')),
                 gain,
@@ -162,7 +186,7 @@ def table(result):
         'AP in per cent, mean (lowest-highest) over seeds; gain: mask AP minus that of the row it '
         'is compared with, paired by seed, with its bootstrapped 95 % interval.'
     )
-    head = ['row', 'steps before', 'loss', 'box AP', 'mask AP', 'mask AP50', 'gain']
+    head = ['row', 'steps before', 'loss', 'steps', 'box AP', 'mask AP', 'mask AP50', 'gain']
     return markdown_table(head, rows, caption) + tried_table(result.get('tried'))
 
 

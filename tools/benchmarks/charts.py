@@ -7,7 +7,12 @@ import matplotlib.pyplot as plt
 from benchmarks.arms import percent
 
 COLOURS = dict(
-    scratch='#9e9e9e', um_mae='#1f6f8b', two_stages='#c44e52', cross='#8172b3', simmim='#e0a458'
+    scratch='#9e9e9e',
+    um_mae='#1f6f8b',
+    two_stages='#c44e52',
+    cross='#8172b3',
+    simmim='#e0a458',
+    supervised='#6a8a4f',
 )
 
 
@@ -68,8 +73,10 @@ def loss_curves(result, names, path):
     longest = max(row['pretrain_iters'] for row in result['rows'])
     drawn = {}
     for row in result['rows']:
-        if row['pretrain_iters'] == longest and row['factors']['start'] != 'simmim':
-            drawn.setdefault(row['factors']['start'], row['pretraining'][0]['curve'])
+        if row['pretrain_iters'] == longest:
+            points = row['pretraining'][0].get('curve', [{}])
+            if 'mean_colour' in points[-1]:  # a loss that the trivial answers have too
+                drawn.setdefault(row['factors']['start'], points)
     for start, points in drawn.items():
         steps = [point['step'] for point in points]
         losses = [point['loss'] for point in points]

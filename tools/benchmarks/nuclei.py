@@ -1,16 +1,25 @@
 """Studies on nuclei: what a pre-training on one's own domain is worth, and what matters for it."""
 
-from benchmarks.arms import Arm, percent, run_arms
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from benchmarks.arms import Arm, Stage, percent, run_arms
 from benchmarks.losses import run_losses
+from mmum.errors import InputError
 
 DETECTOR = 'detection/mask-rcnn_um-swin-nano_fpn_nuclei.py'
-# start of the detector -> its pre-training, on the same images with the same backbone
+STOCK_DETECTOR = 'detection/mask-rcnn_swin-nano_fpn_nuclei.py'
+SUPERVISED = 'classification/um-swin-nano_mini.py'
+# start of the detector -> its pre-training with the same backbone, on the same images; the
+# supervised one knows only the digits of the mini set
 STARTS = {
     'scratch': None,
     'um_mae': 'selfsup/um_mae_swin_nano_nuclei.py',
     'two_stages': 'selfsup/um_mae_swin_nano_nuclei_two_stages.py',
     'cross': 'selfsup/um_cross_mae_swin_nano_nuclei.py',
     'simmim': 'selfsup/simmim_um_swin_nano_nuclei.py',
+    'supervised': SUPERVISED,
 }
 NAMES = dict(
     scratch='from scratch',
@@ -18,11 +27,23 @@ NAMES = dict(
     two_stages='UM-MAE, decoder of two stages',
     cross='UM-MAE, cross-attention decoder',
     simmim='SimMIM',
+    supervised='supervised on digits',
 )
+# row -> the trainings before the detector, with the stock Swin
+ADAPTING = {
+    'from scratch': (),
+    'supervised on digits': ('classification/swin-nano_mini.py',),
+    'UM-MAE on nuclei': ('selfsup/um_mae_stock_swin_nano_nuclei_adapt.py',),
+    'supervised on digits, then UM-MAE on nuclei': (
+        'classification/swin-nano_mini.py',
+        'selfsup/um_mae_stock_swin_nano_nuclei_adapt.py',
+    ),
+}
 LABELS = (25, 50, 100, 200, 497)
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (1.0, 0.75)
-# row -> pre-training (a key of STARTS), --cfg-options of it: one change of UM-MAE a row, or two
+# row -> start of the detector (a key of STARTS), --cfg-options of the pre-training, or of the
+# detector where there is none: one change a row, or two
 ABLATIONS = {
     'decoder of two stages': ('two_stages', ()),
     'cross-attention decoder': ('cross', ()),
@@ -51,14 +72,54 @@ ABLATIONS = {
     ),
     'learning rate 1e-3': ('um_mae', ('optim_wrapper.optimizer.lr=0.001',)),
     'learning rate 2.5e-4': ('um_mae', ('optim_wrapper.optimizer.lr=0.00025',)),
+    "from scratch, Swin's initialisation": (
+        'scratch',
+        ('model.backbone.weight_init=trunc_normal',),
+    ),
 }
 
 
-class NucleiStudy:
-    """The studies, each a method that returns ``about`` and ``rows``.
+@dataclass(frozen=True)
+class Setting:
+    """Learning rate and layer decay of a detector."""
 
-    Args:
+    lr: float
+    layer_decay: float
+
+    def __str__(self):
+        return f', lr {self.lr:g}, layer decay {self.layer_decay:g}'
+
+    @property
+    def options(self):
+        return (
+            f'optim_wrapper.optimizer.lr={self.lr}',
+            f'optim_wrapper.paramwise_cfg.layer_decay_rate={self.layer_decay}',
+        )
+
+
+def read_settings(path):
+    """The setting of every start that a result of ``starts`` chose.
+
+    Raises:
+        InputError: If the file is no such result.
+    """
+    try:
+        chosen = json.loads(Path(path).read_text())['chosen']
+        return {start: Setting(**values) for start, values in chosen.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'--settings {path} is no result of `python tools/study.py starts` '
+            f'({type(error).__name__}: {error})'
+        ) from error
+
+
+@dataclass
+class NucleiStudy:
+    """The studies, each a method that returns ``about``, ``rows`` and what else it found.
+
+    Attributes:
         data (str): The data set, of ``tools/prepare_data.py nuclei``.
+        digits (str): Images by class, of ``tools/prepare_data.py mini-classes``.
         seeds (Sequence[int]): Of every row.
         starts (Sequence[str]): Keys of ``STARTS``.
         labels (Sequence[int]): Numbers of labelled images.
@@ -67,44 +128,43 @@ class NucleiStudy:
         work_dir (str | Path): For the runs and their logs.
         jobs (int): Runs at a time, which share the cores.
         report (Callable): Gets lines of progress.
-        once (bool): Pre-train with seed 0 only, for the detectors of all seeds. Defaults to False.
+        once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults to
+            False.
         pretrain_options (Sequence[str]): ``--cfg-options`` of all pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of all detectors. Defaults to ().
         rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
+        settings (dict): The ``Setting`` of starts, in the place of the config's. Defaults to {}.
+        longer (int): Steps of a further detector from scratch, in the study of starts. Defaults to
+            0: none.
     """
 
-    def __init__(
-        self,
-        data,
-        seeds,
-        starts,
-        labels,
-        pretrain_iters,
-        detect_iters,
-        work_dir,
-        jobs,
-        report,
-        once=False,
-        pretrain_options=(),
-        detect_options=(),
-        rows=tuple(ABLATIONS),
-    ):
-        self.data, self.seeds, self.starts, self.labels = data, seeds, starts, labels
-        self.pretrain_iters, self.detect_iters = pretrain_iters, detect_iters
-        self.work_dir, self.jobs, self.report, self.once = work_dir, jobs, report, once
-        self.pretrain_options, self.detect_options = pretrain_options, detect_options
-        self.rows = rows
+    data: str
+    digits: str
+    seeds: list
+    starts: list
+    labels: list
+    pretrain_iters: list
+    detect_iters: int
+    work_dir: str
+    jobs: int
+    report: object
+    once: bool = False
+    pretrain_options: tuple = ()
+    detect_options: tuple = ()
+    rows: tuple = tuple(ABLATIONS)
+    settings: dict = field(default_factory=dict)
+    longer: int = 0
 
     def curves(self):
         """AP of detectors after pre-trainings of several lengths."""
-        arms = [self.arm('scratch', self.labels[0])]
+        arms = [self.arm('scratch')]
         arms += [
-            self.arm(start, self.labels[0], iters, against=NAMES['scratch'], steps=True)
+            self.arm(start, iters, against=NAMES['scratch'], end=f', {iters} steps')
             for iters in self.pretrain_iters
             for start in self.starts
             if STARTS[start]
         ]
-        return self.about(self.labels[0]), self.run(arms)
+        return self.about(), self.run(arms), {}
 
     def starts_chosen(self):
         """Every start at the best of several learning rates and layer decays.
@@ -112,99 +172,127 @@ class NucleiStudy:
         They are chosen with the first seed on one half of the validation images, and reported with
         all seeds on the other.
         """
-        iters, labels = self.pretrain_iters[0], self.labels[0]
-        choices = {}
-        for start in self.starts:
-            for rate in RATES:
-                for decay in DECAYS:
-                    options = (
-                        f'optim_wrapper.optimizer.lr={rate}',
-                        f'optim_wrapper.paramwise_cfg.layer_decay_rate={decay}',
-                    )
-                    setting = f', lr {rate:g}, layer decay {decay:g}'
-                    arm = self.arm(start, labels, iters, options, setting=setting, half='choose')
-                    choices[arm] = (start, setting, options)
+        choices = {
+            self.arm(start, setting=Setting(rate, decay), half='choose', end=True): start
+            for start in self.starts
+            for rate in RATES
+            for decay in DECAYS
+        }
         tried = run_arms(
             list(choices), self.seeds[:1], self.work_dir, self.jobs, self.report, self.once
         )
         best = {}
-        for row, (start, setting, options) in zip(tried, choices.values()):
+        for row, start in zip(tried, choices.values()):
             ap = percent(row, 'segm_mAP')[0]
             if start not in best or ap > best[start][0]:
-                best[start] = (ap, setting, options)
-        names = {start: NAMES[start] + setting for start, (_, setting, _) in best.items()}
+                best[start] = (ap, Setting(row['factors']['lr'], row['factors']['layer_decay']))
+        chosen = {start: setting for start, (_, setting) in best.items()}
+        base = NAMES['scratch'] + str(chosen['scratch']) if 'scratch' in chosen else None
         arms = [
-            self.arm(start, labels, iters, options, names.get('scratch'), setting=setting)
-            for start, (_, setting, options) in best.items()
+            self.arm(start, setting=setting, end=True, against=base)
+            for start, setting in chosen.items()
         ]
-        rows = self.run(arms)
-        return (
-            f'{self.about(labels)} Learning rate and layer decay of every start: the best of '
-            f'{len(RATES)} x {len(DECAYS)} on the other half of the validation images.',
-            rows,
-            dict(tried=tried),
+        if self.longer and base:
+            arms.append(replace(arms[self.starts.index('scratch')], detect_iters=self.longer))
+            arms[-1] = replace(arms[-1], name=f'{arms[-1].name}, longer', against=base)
+        about = (
+            f'{self.about()} Learning rate and layer decay of every start: the best of '
+            f'{len(RATES)} x {len(DECAYS)} on the other half of the validation images.'
         )
+        chosen = {start: asdict(setting) for start, setting in chosen.items()}
+        return about, self.run(arms), dict(tried=tried, chosen=chosen)
 
     def label_curve(self):
         """AP over the number of labelled images, from every start."""
         arms = [
-            self.arm(start, number, self.pretrain_iters[0], against_start='scratch', named=True)
+            self.arm(
+                start,
+                labels=number,
+                end=f', {number} labels',
+                against=f'{NAMES["scratch"]}, {number} labels',
+            )
             for number in self.labels
             for start in self.starts
         ]
-        return self.about(None), self.run(arms)
+        return self.about('labelled images as said'), self.run(arms), {}
 
     def ablations(self):
         """Changes of the pre-training, one a row."""
-        iters, labels, reference = self.pretrain_iters[0], self.labels[0], NAMES['um_mae']
-        arms = [self.arm('um_mae', labels, iters), self.arm('scratch', labels, against=reference)]
-        arms += [
-            self.arm(ABLATIONS[row][0], labels, iters, against=reference, row=row)
-            for row in self.rows
-        ]
-        return self.about(labels), self.run(arms)
+        reference = NAMES['um_mae']
+        arms = [self.arm('um_mae'), self.arm('scratch', against=reference)]
+        arms += [self.arm(ABLATIONS[row][0], against=reference, row=row) for row in self.rows]
+        return self.about(), self.run(arms), {}
+
+    def adapting(self):
+        """Weights from elsewhere, adapted to nuclei or not, with the stock Swin."""
+        arms = []
+        for row, configs in ADAPTING.items():
+            arm = self.arm('um_mae' if configs else 'scratch')
+            stages = tuple(self.stage(config, self.pretrain_iters[0]) for config in configs)
+            against = None if row == 'from scratch' else 'from scratch'
+            folder = f'stock Swin {row}{self.settings.get(arm.factors["start"], "")}'
+            arms.append(
+                replace(
+                    arm,
+                    name=row,
+                    detector=STOCK_DETECTOR,
+                    stages=stages,
+                    against=against,
+                    folder=folder,
+                )
+            )
+        about = self.about().replace('a very small Swin', "a very small stock Swin (mmpretrain's)")
+        return about, self.run(arms), {}
 
     def losses(self):
         """Loss curves of the pre-trainings of the ablations, without detectors."""
-        iters, labels = self.pretrain_iters[0], self.labels[0]
-        arms = [self.arm('um_mae', labels, iters)]
-        arms += [self.arm(ABLATIONS[row][0], labels, iters, row=row) for row in self.rows]
+        arms = [self.arm('um_mae')]
+        arms += [self.arm(ABLATIONS[row][0], row=row) for row in self.rows if ABLATIONS[row][0]]
         about = 'A very small Swin on the 497 training images of nuclei, crops of 128 px, batch 64.'
-        return about, run_losses(arms, self.seeds, self.work_dir, self.jobs, self.report)
+        arms = [arm for arm in arms if arm.stages]
+        return about, run_losses(arms, self.seeds, self.work_dir, self.jobs, self.report), {}
 
     def run(self, arms):
         return run_arms(arms, self.seeds, self.work_dir, self.jobs, self.report, self.once)
 
-    def about(self, labels):
+    def about(self, images=None):
         """The setting in words."""
-        images = f'{labels} labelled images' if labels else 'labelled images as said'
-        return (
+        images = images or f'{self.labels[0]} labelled images'
+        about = (
             f'Mask R-CNN with a very small Swin on nuclei, {images}, {self.detect_iters} steps; '
             'pre-training on the 497 training images.'
         )
+        if self.settings:
+            chosen = '; '.join(
+                f'{NAMES[start]}{setting}' for start, setting in self.settings.items()
+            )
+            about += f' Settings that `starts` chose: {chosen}; others as UM-MAE.'
+        return about
 
     def arm(
         self,
         start,
-        labels,
-        iters=0,
-        options=(),
-        against=None,
-        against_start=None,
-        named=False,
-        steps=False,
-        setting='',
-        row=None,
+        iters=None,
+        labels=None,
+        setting=None,
         half='report',
+        against=None,
+        row=None,
+        end='',
     ):
-        """A row: a start, and a detector on so many labelled images."""
-        end = f', {labels} labels' if named else ''
-        end += f', {iters} steps' if steps else ''
-        name = (row or NAMES[start]) + setting + end
-        if against_start and start != against_start:
-            against = NAMES[against_start] + setting + end
+        """A row: a start, and a detector on so many labelled images.
+
+        ``end`` are words after its name; True stands for the setting.
+        """
+        labels = labels or self.labels[0]
+        setting = setting or self.settings.get(start, self.settings.get('um_mae'))
+        name = (row or NAMES[start]) + (str(setting) if end is True else end)
         annotations = 'train' if labels == 497 else f'train_{labels}'
-        pretraining = STARTS[start]
+        changes = ABLATIONS[row][1] if row else ()
+        config = STARTS[start]
+        folder = (row or NAMES[start]) + str(setting or '')
+        folder += '' if labels == 50 else f', {labels} labels'
+        folder += f' {half}' if half == 'choose' else ''
         return Arm(
             name,
             DETECTOR,
@@ -215,18 +303,17 @@ class NucleiStudy:
                 f'val_dataloader.dataset.ann_file=annotations/val_{half}.json',
                 f'val_evaluator.ann_file={self.data}/annotations/val_{half}.json',
                 *self.detect_options,
-                *options,
+                *(setting.options if setting else ()),
+                *(() if config else changes),
             ),
-            pretraining,
-            iters if pretraining else 0,
-            (
-                f'data_root={self.data}/train',
-                *self.pretrain_options,
-                *(ABLATIONS[row][1] if row else ()),
-            )
-            if pretraining
-            else (),
+            (self.stage(config, iters or self.pretrain_iters[0], changes),) if config else (),
             None if against == name else against,
-            dict(start=start, labels=labels, half=half),
-            f'{name} {half}' if half == 'choose' else None,
+            dict(start=start, labels=labels, half=half, **(asdict(setting) if setting else {})),
+            folder,
         )
+
+    def stage(self, config, iters, changes=()):
+        """A training before the detector's."""
+        selfsup = config.startswith('selfsup/')
+        root = f'data_root={self.data}/train' if selfsup else f'data_root={self.digits}'
+        return Stage(config, iters, (root, *(self.pretrain_options if selfsup else ()), *changes))

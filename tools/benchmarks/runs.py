@@ -2,33 +2,42 @@
 
 import json
 import os
+import statistics
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+from mmengine.registry import MODELS, init_default_scope
+
 from benchmarks import CONFIGS, ROOT
 from benchmarks.stages import logged, run_stage
+from mmum.engine.config import load_config
 from mmum.errors import InputError
 from mmum.files import atomic_write
 
+TRAIN, TEST = 'tools/train.py', 'tools/test.py'
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 SEGMENTATION = ('mIoU', 'mAcc', 'aAcc')
+SCORES = {'mask AP': 'segm_mAP', 'mIoU': 'mIoU', 'top-1': 'top1'}
 CURVES = ('loss', 'mean_colour', 'interpolation')
 MAX_POINTS = 60  # of a curve that a result file keeps
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training: a command of the project in a folder of its own.
+    """A training, or a test: a command of the project in a folder of its own.
 
     Attributes:
         folder (str): Name of its work directory, one for every run.
         title (str): In words, for lines of progress; no part of what it is.
         config (str): Its config, from ``configs/``.
         options (tuple[str, ...]): ``--cfg-options``. Defaults to ().
-        arguments (tuple[str, ...]): Further arguments of ``tools/train.py``. Defaults to ().
+        arguments (tuple[str, ...]): Further arguments of the tool. Defaults to ().
         start (Run, optional): The pre-training that its backbone comes from. Defaults to None.
+        tool (str): ``TRAIN``, or ``TEST``, which tests the weights of the start as they are.
+            Defaults to ``TRAIN``.
     """
 
     folder: str
@@ -37,11 +46,22 @@ class Run:
     options: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     start: 'Run | None' = None
+    tool: str = TRAIN
 
     @property
     def command(self):
-        """Words that identify it."""
-        return [Path(self.config).name, *self.arguments, *self.options]
+        """Words that identify it, those of its start included."""
+        start = ['from', *self.start.command] if self.start else []
+        return [Path(self.config).name, *self.arguments, *self.options, *start]
+
+    @property
+    def pretrains(self):
+        """Whether it is a pre-training without labels."""
+        return self.config.startswith('selfsup/')
+
+    def all_starts(self):
+        """The runs that it needs, the first one first."""
+        return [*self.start.all_starts(), self.start] if self.start else []
 
 
 def run_all(runs, work_dir, jobs, report):
@@ -57,10 +77,11 @@ def run_all(runs, work_dir, jobs, report):
         report (Callable): Gets lines of progress.
 
     Returns:
-        dict[Run, dict]: Of every run ``seconds``, and ``ap`` of a detector; ``loss`` and ``curve``
-        of a pre-training.
+        dict[Run, dict]: Of every run ``seconds`` and, of a training, ``step_seconds``, the median
+        of a step; ``loss`` and ``curve`` of a pre-training, ``ap`` of all others.
     """
-    waiting = list(dict.fromkeys([*(run.start for run in runs if run.start), *runs]))
+    starts = [start for run in runs for start in run.all_starts()]
+    waiting = list(dict.fromkeys([*starts, *runs]))
     found, going = {}, {}
     total, begin, made = len(waiting), time.time(), 0
     # runs share the cores, unless the environment says how many threads each has
@@ -102,20 +123,21 @@ def _run(run, work_dir, threads):
                 f'{folder} holds a run with other settings ({result}): give another --work-dir'
             )
         return known, False
-    options = list(run.options)
-    transfer = not run.config.startswith('selfsup/')
-    if transfer:
-        start = run.start and work_dir / run.start.folder / 'backbone.safetensors'
-        options.append(f'pretrained={start}')
+    options, weights = list(run.options), run.start and weights_of(work_dir / run.start.folder)
+    if run.tool == TEST:
+        arguments = [weights or write_untrained(CONFIGS / run.config, run.options, folder)]
+    else:
+        arguments = ['--amp', '--resume']
+        if run.start or not run.pretrains:
+            options.append(f'pretrained={weights}')
     seconds, _ = run_stage(
         run.title,
         work_dir / f'{run.folder}.log',
-        ROOT / 'tools' / 'train.py',
+        ROOT / run.tool,
         CONFIGS / run.config,
-        '--amp',
+        *arguments,
         '--work-dir',
         folder,
-        '--resume',
         *run.arguments,
         '--cfg-options',
         *options,
@@ -123,12 +145,33 @@ def _run(run, work_dir, threads):
     )
     lines = list(logged(folder))
     found = dict(seconds=seconds)
-    if transfer:
-        found['ap'] = last_ap(lines)
-    else:
+    times = [values['time'] for values in lines if 'loss' in values and 'time' in values]
+    if times:
+        found['step_seconds'] = statistics.median(times)
+    if run.pretrains:
         found |= dict(loss=curve(lines)[-1]['loss'], curve=curve(lines))
+    else:
+        found['ap'] = last_ap(lines)
     atomic_write(result, json.dumps(dict(found, command=command)).encode())
     return found, True
+
+
+def weights_of(folder):
+    """The weights that a run left: of a pre-training the backbone alone."""
+    backbone = folder / 'backbone.safetensors'
+    return backbone if backbone.exists() else (folder / 'last_checkpoint').read_text().strip()
+
+
+def write_untrained(config, options, folder):
+    """Write the weights that a training of a config would start from."""
+    cfg = load_config(str(config), dict(option.split('=', 1) for option in options))
+    torch.manual_seed(int(cfg.randomness.seed))
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=model.state_dict()), folder / 'untrained.pth')
+    return folder / 'untrained.pth'
 
 
 def _summary(found, new):
@@ -144,16 +187,22 @@ def _summary(found, new):
 
 def score(metrics):
     """The one number of a transfer: its name, and its value from 0 to 1."""
-    name, key = ('mIoU', 'mIoU') if 'mIoU' in metrics else ('mask AP', 'segm_mAP')
-    return name, metrics[key]
+    name = next(name for name in SCORES if SCORES[name] in metrics)
+    return name, metrics[SCORES[name]]
 
 
 def last_ap(lines):
-    """The AP of a run's last validation, or the IoU of a segmentation's, from 0 to 1."""
-    last = [values for values in lines if {'coco/segm_mAP', 'mIoU'} & set(values)][-1]
-    if 'mIoU' in last:
-        return {metric: last[metric] / 100 for metric in SEGMENTATION}
-    return {metric: last[f'coco/{metric}'] for metric in METRICS}
+    """What a run's last validation or test says, from 0 to 1: the AP of a detector, the IoU of a
+    segmentation, the accuracy of a classifier or of k-NN."""
+    found = {}
+    for values in lines:
+        if 'coco/segm_mAP' in values:
+            found = {metric: values[f'coco/{metric}'] for metric in METRICS}
+        elif 'mIoU' in values:
+            found = {metric: values[metric] / 100 for metric in SEGMENTATION}
+        elif 'accuracy/top1' in values:
+            found = dict(top1=values['accuracy/top1'] / 100)
+    return found
 
 
 def curve(lines):

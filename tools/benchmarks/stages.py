@@ -62,9 +62,10 @@ def run_stage(name, log, *command, report=None, **env):
 
 
 def logged(work_dir):
-    """Read what the runs in a work directory logged: a dict per line, but for one that a kill cut
-    off."""
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+    """Read what the runs in a work directory logged, tests included: a dict per line, but for one
+    that a kill cut off."""
+    folder = Path(work_dir)
+    for path in sorted([*folder.glob('*/vis_data/scalars.json'), *folder.glob('2*/2*.json')]):
         for line in path.read_text().splitlines():
             try:
                 yield json.loads(line)
@@ -88,3 +89,10 @@ def ensure_mini(data, log, report):
     if not Path(data, 'annotations', 'val.json').exists():
         report(f'writing the mini data set to {data}')
         run_stage('data', log, ROOT / 'tools' / 'prepare_data.py', 'mini', '--out', data)
+
+
+def ensure_mini_classes(data, log, report):
+    """Write the mini data set's images by class, unless they are there; as :func:`ensure_mini`."""
+    if not Path(data, 'val').exists():
+        report(f'writing digits by class to {data}')
+        run_stage('data', log, ROOT / 'tools' / 'prepare_data.py', 'mini-classes', '--out', data)
