@@ -34,15 +34,19 @@ def parse_args():
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
     mini = commands.add_parser('transfer', help='heads x starts x seeds on the mini data set')
-    mini.add_argument('--heads', nargs='+', choices=transfer.HEADS, default=list(transfer.HEADS))
     mini.add_argument(
-        '--segment-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='--cfg-options of UPerNet',
+        '--heads', nargs='+', choices=transfer.HEADS, default=list(transfer.DEFAULT_HEADS)
     )
-    add_common(mini, 'transfer', transfer.STARTS, list(transfer.STARTS), 'data/mini')
+    for name, head in (('segment', 'UPerNet'), ('knn', 'k-NN')):
+        mini.add_argument(
+            f'--{name}-options',
+            nargs='+',
+            default=[],
+            metavar='KEY=VALUE',
+            help=f'--cfg-options of {head}',
+        )
+    add_common(mini, 'transfer', transfer.STARTS, list(transfer.DEFAULT_STARTS), 'data/mini')
+    add_digits(mini)
     for name, (text, defaults) in NUCLEI.items():
         command = commands.add_parser(name, help=f'{text}, on nuclei')
         add_common(command, name, nuclei.STARTS, ['scratch', 'um_mae', 'two_stages'], 'data/nuclei')
@@ -59,12 +63,7 @@ def parse_args():
         )
         command.add_argument('--detect-iters', type=int, default=1000, help='steps of detectors')
         if name in ('starts', 'adapt'):
-            command.add_argument(
-                '--digits',
-                default='data/mini_classes',
-                help='the data set of prepare_data.py mini-classes, made if it is not there '
-                '(default: data/mini_classes)',
-            )
+            add_digits(command)
         if name == 'starts':
             command.add_argument(
                 '--longer',
@@ -128,6 +127,16 @@ def add_common(command, name, starts, chosen, data):
     )
 
 
+def add_digits(command):
+    """The argument of studies that need images by class."""
+    command.add_argument(
+        '--digits',
+        default='data/mini_classes',
+        help='the data set of prepare_data.py mini-classes, made if it is not there (default: '
+        'data/mini_classes)',
+    )
+
+
 def show(line):
     print(line, flush=True)
 
@@ -135,6 +144,8 @@ def show(line):
 def run_transfer(args, chart):
     """The study on the mini set: its result and its table."""
     ensure_mini(args.data, Path(args.work_dir, 'data.log'), show)
+    if 'knn' in args.heads:
+        ensure_mini_classes(args.digits, Path(args.work_dir, 'data.log'), show)
     found = transfer.run_transfer(
         args.work_dir,
         args.data,
@@ -147,6 +158,8 @@ def run_transfer(args, chart):
         args.detect_options,
         args.pretrain_once,
         args.segment_options,
+        args.knn_options,
+        args.digits,
     )
     result = dict(provenance=provenance(), **found)
     transfer.picture(result, chart)

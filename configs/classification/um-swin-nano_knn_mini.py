@@ -30,5 +30,9 @@ test_cfg = dict(
     ),
 )
 train_dataloader = None
+train_cfg = None
+optim_wrapper = None
+param_scheduler = None
 val_dataloader = None
+val_cfg = None
 val_evaluator = None

@@ -30,6 +30,12 @@ def run_here(name, log, *command, **env):
 def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'run_stage', run_here)
 
+    output_of(
+        'tools/prepare_data.py',
+        'mini-classes',
+        *('--train', 20, '--val', 10, '--size', 64, '--out', tmp_path / 'digits'),
+    )
+
     def study(*arguments):
         return call_tool(
             'tools/study.py',
@@ -43,6 +49,9 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
             '--heads',
             'mask_rcnn',
             'upernet',
+            'knn',
+            '--digits',
+            tmp_path / 'digits',
             '--starts',
             'scratch',
             'simmim',
@@ -54,6 +63,8 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
         *(option for option in SMALL_PRETRAINING if 'neck.embed_dims' not in option),
         '--detect-options',
         *SMALL_DETECTOR,
+        '--knn-options',
+        *SMALL_DETECTOR[:2],
         '--segment-options',
         *SMALL_DETECTOR[:2],
         'model.decode_head.in_channels=[16,32,64,128]',
@@ -65,10 +76,11 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
     assert code == 0, output[-3000:]
     found = json.loads((tmp_path / 'study' / 'transfer.json').read_text())
     assert [run['method'] for run in found['pretraining']] == ['simmim']
-    assert [run['start'] for run in found['runs']] == 2 * ['scratch', 'simmim']
-    assert [sorted(run['ap']) for run in found['runs'][1:3]] == [
+    assert [run['start'] for run in found['runs']] == 3 * ['scratch', 'simmim']
+    assert [sorted(run['ap']) for run in found['runs'][1::2]] == [
         sorted(runs.METRICS),
         ['aAcc', 'mAcc', 'mIoU'],
+        ['top1'],
     ]
     assert all(
         0 <= value <= 1 and run['seconds'] > 0 and run['seed'] == 3
@@ -77,14 +89,16 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
     )
     assert (tmp_path / 'study' / 'transfer.md').read_text() == transfer.table(found)
     assert cv2.imread(str(tmp_path / 'study' / 'transfer.png')).shape[0] > 200
-    assert '[5/5]' in output and '| Mask R-CNN | SimMIM |' in output
+    assert '[7/7]' in output and '| Mask R-CNN | SimMIM |' in output
     assert '| UPerNet | SimMIM | - | - | - | - |' in output
+    assert '| mask AP50 | mIoU | top-1 | above scratch |' in output
+    assert '| k-NN | SimMIM | - | - | - | - | - |' in output
     log = (tmp_path / 'study' / 'mask_rcnn_simmim_3.log').read_text()
     assert 'pretrain_simmim_3/backbone.safetensors' in log and 'unused: 0' in log
     # nothing is made twice
     monkeypatch.setattr(runs, 'run_stage', None)
     code, output = study(*options)
-    assert code == 0 and output.count('was there') == 5, output[-3000:]
+    assert code == 0 and output.count('was there') == 7, output[-3000:]
     again = json.loads((tmp_path / 'study' / 'transfer.json').read_text())
     assert again['runs'] == found['runs']
     code, output = study()
@@ -117,7 +131,7 @@ def test_all_heads_share_data_and_schedule():
     from mmum.engine.config import load_config
 
     *configs, segmentation = (
-        load_config(str(ROOT / 'configs' / name)) for name in transfer.HEADS.values()
+        load_config(str(ROOT / 'configs' / transfer.HEADS[name])) for name in transfer.DEFAULT_HEADS
     )
     for key in (
         'train_dataloader',
@@ -134,17 +148,19 @@ def test_all_heads_share_data_and_schedule():
     assert segmentation.optim_wrapper.optimizer == configs[0].optim_wrapper.optimizer
     assert segmentation.model.backbone.arch == configs[0].model.backbone.arch
     assert configs[0].model.backbone == configs[1].model.backbone == configs[2].model.backbone
-    one, other = (
+    one, *others = (
         load_config(str(ROOT / 'configs' / 'selfsup' / name))
         for name in transfer.STARTS.values()
         if name
     )
-    for key in ('param_scheduler', 'optim_wrapper', 'train_cfg'):
-        assert one[key] == other[key]
-    assert (
-        one.model.backbone.arch == other.model.backbone.arch
-        and one.train_pipeline[:3] == other.train_pipeline[:3]
-    )
+    for other in others:
+        for key in ('param_scheduler', 'optim_wrapper', 'train_cfg'):
+            assert one[key] == other[key]
+        assert (
+            one.model.backbone.arch == other.model.backbone.arch
+            and one.train_pipeline[:3] == other.train_pipeline[:3]
+        )
+    assert transfer.NAMES['cross_longer'].endswith(f'{transfer.EPOCHS["cross_longer"]} epochs')
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The trainings that a study consists of: each made once, several at a time, resumable."""
 
+import argparse
 import json
 import os
 import statistics
@@ -13,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from benchmarks import CONFIGS, ROOT
 from benchmarks.stages import logged, run_stage
+from mmum.cli.command import add_config_options
 from mmum.engine.config import load_config
 from mmum.errors import InputError
 from mmum.files import atomic_write
@@ -164,7 +166,9 @@ def weights_of(folder):
 
 def write_untrained(config, options, folder):
     """Write the weights that a training of a config would start from."""
-    cfg = load_config(str(config), dict(option.split('=', 1) for option in options))
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    cfg = load_config(str(config), parser.parse_args(['--cfg-options', *options]).cfg_options)
     torch.manual_seed(int(cfg.randomness.seed))
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
@@ -178,17 +182,16 @@ def _summary(found, new):
     if not new:
         return 'was there'
     if 'ap' in found:
-        name, value = score(found['ap'])
-        score_text = f'{name} {100 * value:.1f}'
+        name, metric = score(found['ap'])
+        score_text = f'{name} {100 * found["ap"][metric]:.1f}'
     else:
         score_text = f'loss {found["loss"]:.3f}'
     return f'{found["seconds"]:.0f} s, {score_text}'
 
 
 def score(metrics):
-    """The one number of a transfer: its name, and its value from 0 to 1."""
-    name = next(name for name in SCORES if SCORES[name] in metrics)
-    return name, metrics[SCORES[name]]
+    """The one number of a transfer: its name, and its metric."""
+    return next((name, metric) for name, metric in SCORES.items() if metric in metrics)
 
 
 def last_ap(lines):

@@ -6,30 +6,42 @@ import statistics
 import matplotlib.pyplot as plt
 
 from benchmarks.arms import spread
+from benchmarks.charts import COLOURS
 from benchmarks.report import caption_of, markdown_table
-from benchmarks.runs import METRICS, Run, run_all
+from benchmarks.runs import METRICS, SCORES, TEST, TRAIN, Run, run_all, score
 
-# start of the detector -> its pre-training, on the same images, with the same backbone and number
-# of epochs
+# start of the detector -> its pre-training, on the same images, with the same backbone
 STARTS = {
     'scratch': None,
     'um_mae': 'um_mae_swin_nano_mini.py',
+    'two_stages': 'um_mae_swin_nano_mini_two_stages.py',
+    'cross': 'um_cross_mae_swin_nano_mini.py',
+    'cross_longer': 'um_cross_mae_swin_nano_mini.py',
     'simmim': 'simmim_um_swin_nano_mini.py',
 }
+# All train for as many epochs but one, whose steps are shorter: it takes as long as UM-MAE.
+EPOCHS = dict(cross_longer=16)
+DEFAULT_STARTS = ('scratch', 'um_mae', 'simmim')
 HEADS = {
     'mask_rcnn': 'detection/mask-rcnn_um-swin-nano_fpn_mini.py',
     'cascade_mask_rcnn': 'detection/cascade-mask-rcnn_um-swin-nano_fpn_mini.py',
     'htc': 'detection/htc-without-semantic_um-swin-nano_fpn_mini.py',
     'upernet': 'segmentation/upernet_um-swin-nano_mini.py',
+    'knn': 'classification/um-swin-nano_knn_mini.py',  # tested as it is
 }
+DEFAULT_HEADS = ('mask_rcnn', 'cascade_mask_rcnn', 'htc', 'upernet')
 NAMES = dict(
     scratch='from scratch',
     um_mae='UM-MAE',
+    two_stages='UM-MAE, decoder of two stages',
+    cross='UM-MAE, cross-attention decoder',
+    cross_longer='UM-MAE, cross-attention decoder, 16 epochs',
     simmim='SimMIM',
     mask_rcnn='Mask R-CNN',
     cascade_mask_rcnn='Cascade Mask R-CNN',
     htc='HTC (without semantic)',
     upernet='UPerNet',
+    knn='k-NN',
 )
 
 
@@ -45,6 +57,8 @@ def run_transfer(
     detect_options=(),
     once=False,
     segment_options=(),
+    knn_options=(),
+    digits='data/mini_classes',
 ):
     """Pre-train once a seed and method, then train every head from every start with every seed.
 
@@ -61,6 +75,8 @@ def run_transfer(
         once (bool): Pre-train with the first seed only, for the heads of all seeds. Defaults to
             False.
         segment_options (Sequence[str]): ``--cfg-options`` of UPerNet. Defaults to ().
+        knn_options (Sequence[str]): ``--cfg-options`` of k-NN. Defaults to ().
+        digits (str | Path): Images by class, for k-NN. Defaults to 'data/mini_classes'.
 
     Returns:
         dict: ``settings``; ``pretraining`` and ``runs``: method or head and start, seed, seconds,
@@ -72,22 +88,25 @@ def run_transfer(
             f'pre-training {NAMES[method]}, seed {seed}',
             f'selfsup/{STARTS[method]}',
             (f'data_root={data}/unlabelled', f'randomness.seed={seed}', *pretrain_options),
+            ('--epochs', str(EPOCHS[method])) if method in EPOCHS else (),
         )
         for seed in (seeds[:1] if once else seeds)
         for method in starts
         if STARTS[method]
     }
+    options = dict.fromkeys(HEADS, detect_options) | dict(upernet=segment_options, knn=knn_options)
     second = {
         (head, start, seed): Run(
             f'{head}_{start}_{seed}',
             f'{NAMES[head]}, {NAMES[start]}, seed {seed}',
             HEADS[head],
             (
-                f'data_root={data}',
+                f'data_root={digits if head == "knn" else data}',
                 f'randomness.seed={seed}',
-                *(segment_options if head == 'upernet' else detect_options),
+                *options[head],
             ),
             start=first.get((start, seeds[0] if once else seed)),
+            tool=TEST if head == 'knn' else TRAIN,
         )
         for start in starts
         for seed in seeds
@@ -125,12 +144,13 @@ def by_head_and_start(result):
 def table(result):
     """The result as Markdown."""
     rows, found = [], by_head_and_start(result)
-    segmentation = any('mIoU' in one for starts in found.values() for one in starts.values())
-    columns = [*METRICS, *(['mIoU'] if segmentation else [])]
+    metrics = {metric for starts in found.values() for one in starts.values() for metric in one}
+    further = {name: key for name, key in SCORES.items() if key in metrics - {*METRICS}}
+    columns = [*(METRICS if {*METRICS} & metrics else ()), *further.values()]
     for head, starts in found.items():
         for start, one in starts.items():
             base = starts.get('scratch')
-            key = 'mIoU' if 'mIoU' in one else 'segm_mAP'
+            _, key = score(one)
             ahead = (
                 '-'
                 if start == 'scratch' or not base
@@ -146,8 +166,8 @@ def table(result):
     )
     caption = (
         f'{caption_of(result)} Seeds {", ".join(map(str, seeds))}, {first}, of equally many '
-        'epochs. AP in per cent on '
-        'the validation images, mean (lowest-highest) over seeds.'
+        'epochs where nothing else is said. All in per cent on the validation images, mean '
+        '(lowest-highest) over seeds.'
     )
     losses = {}
     for run in result['pretraining']:
@@ -155,33 +175,37 @@ def table(result):
     for method, values in losses.items():
         if values:
             caption += f' Last loss of {NAMES[method]}: {spread(values, 3)}.'
-    head = ['head', 'start', 'box AP', 'box AP50', 'mask AP', 'mask AP50']
-    head += ['mIoU', 'above scratch'] if segmentation else ['mask AP above scratch']
+    names = dict(zip(METRICS, ('box AP', 'box AP50', 'mask AP', 'mask AP50')))
+    names |= {key: name for name, key in further.items()}
+    head = ['head', 'start', *(names[column] for column in columns)]
+    head.append('above scratch' if further else 'mask AP above scratch')
     return markdown_table(head, rows, caption)
 
 
 def picture(result, path):
-    """Write a chart of mask AP and mIoU: bars of means, a dot for every seed."""
+    """Write a chart of mask AP, mIoU, accuracy: bars of means, a dot for every seed."""
     found = by_head_and_start(result)
     figure, axes = plt.subplots(figsize=(1.5 + 2.2 * len(found), 3.2), dpi=120)
-    colours = dict(scratch='#9e9e9e', um_mae='#1f6f8b', simmim='#e0a458')
-    labelled = set()
+    colours = COLOURS | dict(cross_longer='#b3a6cf')
+    width = 0.8 / max(len(starts) for starts in found.values())
+    labelled, scores = set(), {}
     for x, (head, starts) in enumerate(found.items()):
         for i, (start, one) in enumerate(starts.items()):
-            place = x + (i - (len(starts) - 1) / 2) * 0.27
-            values = one['mIoU' if 'mIoU' in one else 'segm_mAP']
+            place = x + (i - (len(starts) - 1) / 2) * width
+            name, key = score(one)
+            values = one[key]
+            scores[name] = None
             axes.bar(
                 place,
                 statistics.fmean(values),
-                0.25,
+                0.93 * width,
                 color=colours[start],
                 label=None if start in labelled else NAMES[start],
             )
             axes.plot([place] * len(values), values, 'o', color='black', markersize=3)
             labelled.add(start)
     axes.set_xticks(range(len(found)), [NAMES[head] for head in found])
-    segmentation = 'upernet' in found
-    axes.set_ylabel(f'mask AP{", mIoU of UPerNet" if segmentation else ""}, per cent')
+    axes.set_ylabel(f'{", ".join(scores)}, per cent')
     axes.spines[['top', 'right']].set_visible(False)
     axes.legend(frameon=False)
     figure.tight_layout()
