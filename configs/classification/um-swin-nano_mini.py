@@ -1,4 +1,5 @@
-# A very small UM-MAE Swin trained with labels on the mini data set: the supervised start of studies.
+# A very small UM-MAE Swin trained with labels on digits of the mini data set: the supervised start
+# of studies.
 #
 #   python tools/prepare_data.py mini-classes --out data/mini_classes
 #   python tools/train.py configs/classification/um-swin-nano_mini.py

@@ -1,8 +1,8 @@
 # Mask R-CNN with a very small stock Swin on nuclei: the detector of the study of adapting.
 #
 #   python tools/train.py configs/detection/mask-rcnn_swin-nano_fpn_nuclei.py \
-#       --cfg-options pretrained=work_dirs/um_mae_stock_swin_nano_nuclei_adapt/backbone.safetensors \
-#       train_annotations=annotations/train_50.json
+#       --cfg-options train_annotations=annotations/train_50.json \
+#       pretrained=work_dirs/um_mae_stock_swin_nano_nuclei_adapt/backbone.safetensors
 #
 # Hardware: 2 CPU cores, or a GPU. Minutes and AP: see docs/results.md.
 _base_ = './mask-rcnn_um-swin-nano_fpn_nuclei.py'

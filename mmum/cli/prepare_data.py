@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
         '--val', type=int, default=200, help='labelled validation images (default: 200)'
     )
     classes = commands.add_parser(
-        'mini-classes', help='write images of one digit each, in folders by class'
+        'mini-classes', help='write close-ups of one digit each, in folders by class'
     )
     classes.add_argument('--out', required=True, help='folder to write to')
     for name, default in (('train', 2000), ('val', 500)):

@@ -120,7 +120,7 @@ def write_mini_classes(
     seed: int = 0,
     progress: Callable[[Iterable[int], str], Iterable[int]] | None = None,
 ) -> dict[str, int]:
-    """Write images of one digit each, in folders by class: for k-NN and supervised starts.
+    """Write close-ups of one digit each, in folders by class: for k-NN and supervised starts.
 
     Args:
         out (str | Path): Folder to fill: ``{train,val}/{0..9}/``.
@@ -146,7 +146,8 @@ def write_mini_classes(
             label = index % 10
             random = np.random.default_rng((seed, 3 + number, index))  # 0 to 2: write_mini's
             of_class = images[labels == label], labels[labels == label]
-            image, _ = compose(random, photographs, *of_class, size, digits=1, occluders=0)
+            image, [(_, mask)] = compose(random, photographs, *of_class, size, 1, 0)
+            image = _close_up(image, mask)
             name = Path(out, split, str(label), f'{index:06d}.jpg')
             cv2.imwrite(str(name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
     return counts
@@ -228,6 +229,18 @@ def _crop(random: np.random.Generator, photographs: Sequence[np.ndarray], size: 
     crop = photograph[top : top + side, left : left + side]
     crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
     return crop[:, ::-1] if random.random() < 0.5 else crop
+
+
+def _close_up(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Cut the square around an instance, with a fifth more, and enlarge it to the image's size."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    side = min(round(1.2 * max(width, height)), len(image))
+    left, top = (
+        min(max(round(start + length / 2 - side / 2), 0), len(image) - side)
+        for start, length in ((x, width), (y, height))
+    )
+    crop = image[top : top + side, left : left + side]
+    return cv2.resize(crop, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def _place(random: np.random.Generator, digit: np.ndarray, size: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmum.engine.config import load_config
+from mmum.engine.scale import BFloat16DetectorOptimWrapper
 from tests.helpers import ROOT, SMALLER, golden
 
 pytestmark = pytest.mark.slow
@@ -113,6 +114,9 @@ def test_two_steps_and_an_evaluation(path, coco):
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     batch = model.data_preprocessor(pseudo_collate([dataset[i] for i in range(2)]), True)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-3)
+    torch.manual_seed(0)
+    with BFloat16DetectorOptimWrapper(optimizer).optim_context(model):
+        rough, _ = model.parse_losses(model(**batch, mode='loss'))
     losses = []
     for _ in range(3):  # the third is the loss after two steps
         torch.manual_seed(0)  # which boxes are sampled
@@ -121,6 +125,7 @@ def test_two_steps_and_an_evaluation(path, coco):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    assert rough.dtype == torch.float32 and rough.item() == pytest.approx(losses[0], rel=0.1)
     # the targets of GFL are the quality of its own boxes: its loss may grow at first
     assert np.isfinite(losses).all() and (losses[2] < losses[0] or cfg.model.type == 'GFL')
     without = [

@@ -14,6 +14,7 @@ from benchmarks.compare import check_dtype, peak_memory_of
 from benchmarks.cost import saved_activations
 from benchmarks.report import caption_of, markdown_table
 from mmum.engine.config import load_config
+from mmum.engine.scale import BFloat16DetectorOptimWrapper
 
 SIDE = (800, 1344)  # 1333x800, padded as in training
 METHODS = dict(
@@ -51,8 +52,15 @@ class DetectorTrainer:
         self.data = self.model.data_preprocessor(batch, True)
         self.model.train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-4, fused=True)
-        self.autocast = torch.autocast(device, getattr(torch, dtype), enabled=dtype != 'float32')
+        self.dtype = dtype
         self.scaler = torch.amp.GradScaler(device, enabled=dtype == 'float16')
+
+    def autocast(self):
+        """The context of a forward, as ``mmum train --amp`` has it."""
+        if self.dtype == 'bfloat16':
+            return BFloat16DetectorOptimWrapper(self.optimizer).optim_context(self.model)
+        enabled = self.dtype != 'float32'
+        return torch.autocast(self.device, getattr(torch, self.dtype), enabled=enabled)
 
     def loss(self):
         """The loss of a forward."""
@@ -64,7 +72,7 @@ class DetectorTrainer:
         """Forward, backward, optimiser: seconds."""
         self._wait()
         start = time.perf_counter()
-        with self.autocast:
+        with self.autocast():
             loss = self.loss()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
@@ -76,7 +84,7 @@ class DetectorTrainer:
     def kept_mb(self):
         """MB (10 ** 6 bytes) that an image keeps for the backward."""
         own = [*self.model.parameters(), *self.model.buffers(), self.data['inputs']]
-        with saved_activations(own) as storages, self.autocast:
+        with saved_activations(own) as storages, self.autocast():
             value = self.loss()
         del value
         return sum(storages.values()) / self.n / 1e6

@@ -195,7 +195,7 @@ def score(metrics):
 
 
 def last_ap(lines):
-    """What a run's last validation or test says, from 0 to 1: the AP of a detector, the IoU of a
+    """Metrics of a run's last validation or test, from 0 to 1: the AP of a detector, the IoU of a
     segmentation, the accuracy of a classifier or of k-NN."""
     found = {}
     for values in lines:

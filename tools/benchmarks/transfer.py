@@ -164,10 +164,12 @@ def table(result):
         if result['settings']['once']
         else 'each with its own pre-trainings'
     )
+    own = any(run['start'] in EPOCHS for run in result['runs'])
     caption = (
         f'{caption_of(result)} Seeds {", ".join(map(str, seeds))}, {first}, of equally many '
-        'epochs where nothing else is said. All in per cent on the validation images, mean '
-        '(lowest-highest) over seeds.'
+        f'epochs{" where nothing else is said" if own else ""}. '
+        f'{"All" if further else "AP"} in per cent on '
+        'the validation images, mean (lowest-highest) over seeds.'
     )
     losses = {}
     for run in result['pretraining']:

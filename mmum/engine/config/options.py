@@ -15,24 +15,19 @@ from mmum.errors import InputError
 def set_amp(cfg: Config, dtype: str = 'auto') -> None:
     """Mixed precision.
 
-    bfloat16 where the GPU or CPU has it; otherwise, on a GPU, float16 with loss scaling. mmcv's
-    operators know no bfloat16, and mmdet casts boxes to the type of the features, whose 8 bits
-    would round a coordinate of 1000 to 4 px: detectors train in float16 on a GPU, as with mmdet's
-    own ``--amp``, and stay in float32 on a CPU.
+    bfloat16 where the GPU or CPU has it; otherwise, on a GPU, float16 with loss scaling. Detectors
+    train in float16 on a GPU, as with mmdet's own ``--amp``, unless bfloat16 is asked for: then,
+    and on a CPU, backbone, neck and heads compute in it, and boxes and mmcv's operators stay in
+    float32 (:class:`~mmum.engine.scale.BFloat16DetectorOptimWrapper`).
 
     Args:
         cfg (Config): The config, changed in place.
         dtype (str): 'bf16', 'fp16', or 'auto' for what the hardware has. Defaults to 'auto'.
 
     Raises:
-        InputError: If float16 is asked for on a CPU or with DeepSpeed, or bfloat16 for a detector.
+        InputError: If float16 is asked for on a CPU or with DeepSpeed.
     """
     gpu, detector = torch.cuda.is_available(), cfg.get('default_scope') == 'mmdet'
-    if detector and dtype == 'bf16':
-        raise InputError(
-            "--amp bf16 is not for detectors: mmcv's operators know no bfloat16, and boxes would "
-            'be rounded to 8 bits; give --amp, which is float16 on a GPU'
-        )
     fp16 = gpu and (detector or not torch.cuda.is_bf16_supported())
     if dtype == 'fp16' and (uses_deepspeed(cfg) or not gpu):
         where = 'DeepSpeed autocasts' if uses_deepspeed(cfg) else 'a CPU trains'
@@ -42,13 +37,9 @@ def set_amp(cfg: Config, dtype: str = 'auto') -> None:
     elif gpu and (dtype == 'fp16' or dtype == 'auto' and fp16):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    elif not gpu and detector:
-        print_log(
-            '--amp: on a CPU mmcv has its operators in float32 only, training goes on in float32',
-            'current',
-        )
     elif gpu or dtype == 'bf16' or cpu_has_bfloat16():
-        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+        kind = 'Detector' if detector else ''
+        cfg.optim_wrapper.type = f'BFloat16{kind}OptimWrapper'
     else:
         print_log(
             '--amp: this CPU has no bfloat16 arithmetic, training goes on in float32', 'current'

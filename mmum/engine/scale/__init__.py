@@ -1,5 +1,5 @@
 from .compile import CompileBlocksHook
-from .precision import BFloat16OptimWrapper, cpu_has_bfloat16
+from .precision import BFloat16DetectorOptimWrapper, BFloat16OptimWrapper, cpu_has_bfloat16
 from .strategies import (
     ResumableFSDPStrategy,
     ShardedOptimizer,
@@ -9,6 +9,7 @@ from .strategies import (
 )
 
 __all__ = [
+    'BFloat16DetectorOptimWrapper',
     'BFloat16OptimWrapper',
     'CompileBlocksHook',
     'ResumableFSDPStrategy',
