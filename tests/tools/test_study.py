@@ -271,13 +271,13 @@ def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp
     assert code == 0, output[-3000:]
     result = json.loads((tmp_path / 'starts.json').read_text())
     table = (tmp_path / 'starts.md').read_text()
-    assert table.count('| from scratch, lr ') == 1 + len(result['tried']) == 13
+    assert table.count('| from scratch, lr ') == 1 + len(result['tried']) == 11
     assert 'Tried with seed 0, on the half that is chosen on:' in table
     assert len(result['tried']) == len(nuclei.RATES) * len(nuclei.DECAYS)
-    assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.008, layer decay 1']
-    assert result['chosen'] == dict(scratch=dict(lr=8e-3, layer_decay=1.0))
+    assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.004, layer decay 1']
+    assert result['chosen'] == dict(scratch=dict(lr=4e-3, layer_decay=1.0))
     halves = [' '.join(call).count('val_choose.json') for call in trainer.commands]
-    assert halves == [2] * 12 + [0] and 'val_report.json' in ' '.join(trainer.commands[-1])
+    assert halves == [2] * 10 + [0] and 'val_report.json' in ' '.join(trainer.commands[-1])
 
 
 def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, monkeypatch):
@@ -294,9 +294,9 @@ def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, 
     made = [' '.join(command) for command in trainer.commands[before:]]
     # those of 50 labels were made for the study of starts
     assert len(made) == 2 and all('train_25.json' in command for command in made)
-    assert all('optimizer.lr=0.008' in command for command in made)
+    assert all('optimizer.lr=0.004' in command for command in made)
     result = json.loads((tmp_path / 'labels.json').read_text())
-    assert 'UM-MAE, lr 0.008, layer decay 1' in result['settings']['about']
+    assert 'UM-MAE, lr 0.004, layer decay 1' in result['settings']['about']
     starts = json.loads((tmp_path / 'starts.json').read_text())
     assert [row['ap'] for row in result['rows'][2:]] == [row['ap'] for row in starts['rows']]
     # a pre-training of another length is another run

@@ -42,7 +42,7 @@ ADAPTING = {
 # AP counts the 100 surest detections of an image: more only take time
 TESTED = 'model.test_cfg.rcnn.max_per_img=100'
 LABELS = (25, 50, 100, 200, 497)
-RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (1.0, 0.75)
 # row -> start of the detector (a key of STARTS), --cfg-options of the pre-training, or of the
 # detector where there is none: one change a row, or two
