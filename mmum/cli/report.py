@@ -37,4 +37,4 @@ def main() -> None:
     check_writable(out.parent, f'--out {out}')
     page = write_page(runs).encode()
     atomic_write(out, page)
-    print(f'{len(runs)} runs, {len(page) / 1e6:.1f} MB: {out}')
+    print(f'{len(runs)} run{"s" if len(runs) > 1 else ""}, {len(page) / 1e6:.1f} MB: {out}')
