@@ -21,7 +21,7 @@ model = dict(
     neck=dict(
         in_channels=[48, 48 * 2, 48 * 4, 48 * 8], out_channels=64, num_outs=4, norm_cfg=norm_cfg
     ),
-    # digits are 20 to 64 px in images of 128 px
+    # balls and tiles are 26 to 58 px in images of 128 px
     rpn_head=dict(
         in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32])
     ),
@@ -88,7 +88,9 @@ test_evaluator = val_evaluator
 
 max_epochs = 18
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+# For a start from pre-training. From scratch the first layers have most to learn:
+# optim_wrapper.paramwise_cfg.layer_decay_rate=1.0
+optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(layer_decay_rate=0.75))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(

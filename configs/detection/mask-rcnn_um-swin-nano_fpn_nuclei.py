@@ -54,6 +54,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 
+optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=1.0))
 max_iters = 1000
 train_cfg = dict(
     _delete_=True, type='ResumableIterTrainLoop', max_iters=max_iters, val_interval=max_iters

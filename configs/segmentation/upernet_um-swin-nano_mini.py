@@ -1,4 +1,4 @@
-# UPerNet with a very small UM-MAE Swin on the mini data set: digits and background.
+# UPerNet with a very small UM-MAE Swin on the mini data set: numbers and background.
 #
 #   python tools/train.py configs/segmentation/upernet_um-swin-nano_mini.py \
 #       --cfg-options pretrained=work_dirs/um_mae_swin_nano_mini/epoch_14.pth
@@ -67,7 +67,8 @@ test_dataloader = val_dataloader
 
 max_iters = 450  # 18 epochs, as the detectors on this data
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+# as the detectors of mask-rcnn_um-swin-nano_fpn_mini.py
+optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(layer_decay_rate=0.75))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', T_max=max_iters, eta_min=0.0, by_epoch=False),

@@ -43,7 +43,7 @@ LAYOUTS = dict(
 def parse_args() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    mini = commands.add_parser('mini', help='write the mini data set: digits on photographs')
+    mini = commands.add_parser('mini', help='write the mini data set: numbered balls and tiles on photographs')
     mini.add_argument('--out', required=True, help='folder to write to')
     mini.add_argument(
         '--unlabelled', type=int, default=4000, help='images for pre-training (default: 4000)'
@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
         '--val', type=int, default=200, help='labelled validation images (default: 200)'
     )
     classes = commands.add_parser(
-        'mini-classes', help='write close-ups of one digit each, in folders by class'
+        'mini-classes', help='write close-ups of balls and tiles, in folders by class'
     )
     classes.add_argument('--out', required=True, help='folder to write to')
     for name, default in (('train', 2000), ('val', 500)):

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mmum.datasets.mini import DIGITS, MIN_VISIBLE, PHOTOGRAPHS, write_mini
+from mmum.datasets.mini import (
+    DIGITS,
+    MIN_VISIBLE,
+    PHOTOGRAPHS,
+    write_mini,
+    write_mini_classes,
+)
 
 
 def files(folder):
@@ -66,3 +72,28 @@ def test_annotations_fit(mini, split):
             columns.max() + 1,
             rows.max() + 1,
         )
+
+
+def test_close_ups_by_class(tmp_path):
+    for name, seed in (('a', 1), ('b', 1), ('c', 2)):
+        counts = write_mini_classes(tmp_path / name, 20, 10, size=64, seed=seed)
+    assert counts == dict(train=20, val=10)
+    a, b, c = (files(tmp_path / name) for name in 'abc')
+    assert a == b and a.keys() == c.keys() and all(a[name] != c[name] for name in a)
+    for split, number in (('train', 2), ('val', 1)):
+        for label in range(10):
+            paths = sorted((tmp_path / 'a' / split / str(label)).iterdir())
+            assert len(paths) == number
+            assert all(cv2.imread(str(path)).shape == (64, 64, 3) for path in paths)
+
+
+def test_a_close_up_holds_the_whole_instance():
+    from mmum.datasets.mini import _close_up
+
+    for top, left in ((0, 0), (10, 30), (44, 44)):
+        mask = np.zeros((64, 64), bool)
+        mask[top : top + 20, left : left + 12] = True
+        found = _close_up(mask[..., None].repeat(3, 2).astype(np.uint8) * 255, mask)
+        share = (found[..., 0] > 127).mean()
+        # 20 x 12 px in a square of 24 px
+        assert found.shape == (64, 64, 3) and share == pytest.approx(20 * 12 / 24**2, rel=0.1)

@@ -21,6 +21,9 @@ STARTS = {
 }
 # All train for as many epochs but one, whose steps are shorter: it takes as long as UM-MAE.
 EPOCHS = dict(cross_longer=16)
+# Backbones that were pre-trained train their first layers slower, as the configs have it; from
+# scratch these have most to learn.
+SCRATCH = ('optim_wrapper.paramwise_cfg.layer_decay_rate=1.0',)
 DEFAULT_STARTS = ('scratch', 'um_mae', 'simmim')
 HEADS = {
     'mask_rcnn': 'detection/mask-rcnn_um-swin-nano_fpn_mini.py',
@@ -103,6 +106,7 @@ def run_transfer(
             (
                 f'data_root={digits if head == "knn" else data}',
                 f'randomness.seed={seed}',
+                *(SCRATCH if start == 'scratch' and head != 'knn' else ()),
                 *options[head],
             ),
             start=first.get((start, seeds[0] if once else seed)),
