@@ -43,7 +43,9 @@ LAYOUTS = dict(
 def parse_args() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    mini = commands.add_parser('mini', help='write the mini data set: numbered balls and tiles on photographs')
+    mini = commands.add_parser(
+        'mini', help='write the mini data set: numbered balls and tiles on photographs'
+    )
     mini.add_argument('--out', required=True, help='folder to write to')
     mini.add_argument(
         '--unlabelled', type=int, default=4000, help='images for pre-training (default: 4000)'

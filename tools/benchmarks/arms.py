@@ -154,18 +154,21 @@ def differences(row, rows, metric='segm_mAP'):
     return [a - b for a, b in zip(percent(row, metric), percent(base, metric))]
 
 
+def gain_of(gains):
+    """Differences by seed in words: their mean, and its interval."""
+    gain = f'{statistics.fmean(gains):+.1f}'
+    if len(gains) > 1:
+        low, high = interval(gains)
+        gain += f' ({low:+.1f} to {high:+.1f})'
+    return gain
+
+
 def table(result):
     """The result as Markdown."""
     rows = []
     for row in result['rows']:
         gains = differences(row, result['rows'])
-        if gains is None:
-            gain = '-'
-        else:
-            gain = f'{statistics.fmean(gains):+.1f}'
-            if len(gains) > 1:
-                low, high = interval(gains)
-                gain += f' ({low:+.1f} to {high:+.1f})'
+        gain = gain_of(gains) if gains else '-'
         losses = [start['loss'] for start in row['pretraining'] if 'loss' in start]
         loss = f'{statistics.fmean(losses):.3f}' if losses else '-'
         rows.append(

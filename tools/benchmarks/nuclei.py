@@ -74,6 +74,7 @@ ABLATIONS = {
     ),
     'learning rate 1e-3': ('um_mae', ('optim_wrapper.optimizer.lr=0.001',)),
     'learning rate 2.5e-4': ('um_mae', ('optim_wrapper.optimizer.lr=0.00025',)),
+    "Swin's initialisation": ('um_mae', ('model.backbone.weight_init=trunc_normal',)),
     "from scratch, Swin's initialisation": (
         'scratch',
         ('model.backbone.weight_init=trunc_normal',),

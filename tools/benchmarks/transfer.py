@@ -5,7 +5,7 @@ import statistics
 
 import matplotlib.pyplot as plt
 
-from benchmarks.arms import spread
+from benchmarks.arms import gain_of, spread
 from benchmarks.charts import COLOURS
 from benchmarks.report import caption_of, markdown_table
 from benchmarks.runs import METRICS, SCORES, TEST, TRAIN, Run, run_all, score
@@ -147,21 +147,20 @@ def by_head_and_start(result):
 
 def table(result):
     """The result as Markdown."""
-    rows, found = [], by_head_and_start(result)
+    rows, scored, found = [], {}, by_head_and_start(result)
     metrics = {metric for starts in found.values() for one in starts.values() for metric in one}
     further = {name: key for name, key in SCORES.items() if key in metrics - {*METRICS}}
     columns = [*(METRICS if {*METRICS} & metrics else ()), *further.values()]
     for head, starts in found.items():
         for start, one in starts.items():
             base = starts.get('scratch')
-            _, key = score(one)
-            ahead = (
-                '-'
-                if start == 'scratch' or not base
-                else f'{sum(a > b for a, b in zip(one[key], base[key]))} of {len(one[key])}'
-            )
+            name, key = score(one)
+            scored[name] = None
+            gain = '-'
+            if start != 'scratch' and base:
+                gain = gain_of([a - b for a, b in zip(one[key], base[key])])
             cells = [spread(one[metric]) if metric in one else '-' for metric in columns]
-            rows.append([NAMES[head], NAMES[start], *cells, ahead])
+            rows.append([NAMES[head], NAMES[start], *cells, gain])
     seeds = sorted({run['seed'] for run in result['runs']})
     first = (
         'all after one pre-training a method'
@@ -173,7 +172,8 @@ def table(result):
         f'{caption_of(result)} Seeds {", ".join(map(str, seeds))}, {first}, of equally many '
         f'epochs{" where nothing else is said" if own else ""}. '
         f'{"All" if further else "AP"} in per cent on '
-        'the validation images, mean (lowest-highest) over seeds.'
+        f'the validation images, mean (lowest-highest) over seeds; gain: {", ".join(scored)} minus '
+        'that of the start from scratch, paired by seed, with its bootstrapped 95 % interval.'
     )
     losses = {}
     for run in result['pretraining']:
@@ -184,7 +184,7 @@ def table(result):
     names = dict(zip(METRICS, ('box AP', 'box AP50', 'mask AP', 'mask AP50')))
     names |= {key: name for name, key in further.items()}
     head = ['head', 'start', *(names[column] for column in columns)]
-    head.append('above scratch' if further else 'mask AP above scratch')
+    head.append('gain')
     return markdown_table(head, rows, caption)
 
 
