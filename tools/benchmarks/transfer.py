@@ -213,7 +213,7 @@ def picture(result, path):
     axes.set_xticks(range(len(found)), [NAMES[head] for head in found])
     axes.set_ylabel(f'{", ".join(scores)}, per cent')
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc='lower center', bbox_to_anchor=(0.5, 1), ncol=2)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
