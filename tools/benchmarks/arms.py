@@ -198,9 +198,12 @@ def tried_table(tried):
     if not tried:
         return ''
     metrics = ('bbox_mAP', 'segm_mAP')
-    rows = [[row['name'], *(spread(percent(row, metric)) for metric in metrics)] for row in tried]
-    caption = f'Tried with seed {tried[0]["seeds"][0]}, on the half that is chosen on:'
-    return '\n' + markdown_table(['start and setting', 'box AP', 'mask AP'], rows, caption)
+    rows = [
+        [row['name'], len(row['seeds']), *(spread(percent(row, metric)) for metric in metrics)]
+        for row in tried
+    ]
+    caption = 'Tried on the half that is chosen on:'
+    return '\n' + markdown_table(['start and setting', 'seeds', 'box AP', 'mask AP'], rows, caption)
 
 
 def spread(values, digits=1):

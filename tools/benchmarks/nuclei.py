@@ -1,6 +1,7 @@
 """Studies on nuclei: what a pre-training on one's own domain is worth, and what matters for it."""
 
 import json
+import statistics
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -44,6 +45,7 @@ TESTED = 'model.test_cfg.rcnn.max_per_img=100'
 LABELS = (25, 50, 100, 200, 497)
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (1.0, 0.75)
+FINALISTS, FINALS = 3, 3  # settings of a start that are tried again, and with how many seeds
 # row -> start of the detector (a key of STARTS), --cfg-options of the pre-training, or of the
 # detector where there is none: one change a row, or two
 ABLATIONS = {
@@ -98,6 +100,11 @@ class Setting:
             f'optim_wrapper.optimizer.lr={self.lr}',
             f'optim_wrapper.paramwise_cfg.layer_decay_rate={self.layer_decay}',
         )
+
+
+def mean_ap(row):
+    """Mask AP of a row in per cent, over its seeds."""
+    return statistics.fmean(percent(row, 'segm_mAP'))
 
 
 def read_settings(path):
@@ -172,8 +179,9 @@ class NucleiStudy:
     def starts_chosen(self):
         """Every start at the best of several learning rates and layer decays.
 
-        They are chosen with the first seed on one half of the validation images, and reported with
-        all seeds on the other.
+        They are chosen on one half of the validation images, all with the first seed and the best
+        ``FINALISTS`` of every start with ``FINALS`` seeds, and reported with all seeds on the other
+        half.
         """
         choices = {
             self.arm(start, setting=Setting(rate, decay), half='choose', end=True): start
@@ -181,15 +189,25 @@ class NucleiStudy:
             for rate in RATES
             for decay in DECAYS
         }
-        tried = run_arms(
-            list(choices), self.seeds[:1], self.work_dir, self.jobs, self.report, self.once
-        )
+        tried = self.run(list(choices), self.seeds[:1])
+        ranked = sorted(zip(tried, choices.items()), key=lambda pair: -mean_ap(pair[0]))
+        finalists = [
+            arm
+            for start in self.starts
+            for arm in [arm for _, (arm, of) in ranked if of == start][:FINALISTS]
+        ]
+        finals = self.run(finalists, self.seeds[:FINALS])
         best = {}
-        for row, start in zip(tried, choices.values()):
-            ap = percent(row, 'segm_mAP')[0]
-            if start not in best or ap > best[start][0]:
-                best[start] = (ap, Setting(row['factors']['lr'], row['factors']['layer_decay']))
-        chosen = {start: setting for start, (_, setting) in best.items()}
+        for row, arm in zip(finals, finalists):
+            start = choices[arm]
+            if start not in best or mean_ap(row) > mean_ap(best[start]):
+                best[start] = row
+        again = {row['name']: row for row in finals}
+        tried = [again.get(row['name'], row) for row in tried]
+        chosen = {
+            start: Setting(row['factors']['lr'], row['factors']['layer_decay'])
+            for start, row in best.items()
+        }
         base = NAMES['scratch'] + str(chosen['scratch']) if 'scratch' in chosen else None
         arms = [
             self.arm(start, setting=setting, end=True, against=base)
@@ -200,7 +218,8 @@ class NucleiStudy:
             arms[-1] = replace(arms[-1], name=f'{arms[-1].name}, longer', against=base)
         about = (
             f'{self.about()} Learning rate and layer decay of every start: the best of '
-            f'{len(RATES)} x {len(DECAYS)} on the other half of the validation images.'
+            f'{len(RATES)} x {len(DECAYS)} on the other half of the validation images, tried with '
+            f'one seed, the best {FINALISTS} with {len(self.seeds[:FINALS])}.'
         )
         chosen = {start: asdict(setting) for start, setting in chosen.items()}
         return about, self.run(arms), dict(tried=tried, chosen=chosen)
@@ -255,8 +274,9 @@ class NucleiStudy:
         arms = [arm for arm in arms if arm.stages]
         return about, run_losses(arms, self.seeds, self.work_dir, self.jobs, self.report), {}
 
-    def run(self, arms):
-        return run_arms(arms, self.seeds, self.work_dir, self.jobs, self.report, self.once)
+    def run(self, arms, seeds=None):
+        seeds = seeds or self.seeds
+        return run_arms(arms, seeds, self.work_dir, self.jobs, self.report, self.once)
 
     def about(self, images=None):
         """The setting in words."""
