@@ -4,6 +4,6 @@
 #   python tools/prepare_data.py mini-classes --out data/mini_classes
 #   python tools/train.py configs/classification/swin-nano_mini.py
 #
-# Hardware: 2 CPU cores. Minutes: see docs/results.md.
+# Hardware: 2 CPU cores. No result of it is published yet.
 _base_ = './um-swin-nano_mini.py'
 model = dict(backbone=dict(type='UMStockSwin', img_size=128, pad_small_map=True))

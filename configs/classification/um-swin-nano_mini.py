@@ -4,7 +4,7 @@
 #   python tools/prepare_data.py mini-classes --out data/mini_classes
 #   python tools/train.py configs/classification/um-swin-nano_mini.py
 #
-# Hardware: 2 CPU cores. Minutes: see docs/results.md.
+# Hardware: 2 CPU cores. No result of it is published yet.
 _base_ = [
     '../_base_/datasets/labelled_256.py',
     '../_base_/schedules/finetune_100e.py',
@@ -28,7 +28,7 @@ model = dict(
     head=dict(type='LinearClsHead', num_classes=num_classes, in_channels=48 * 2**3),
 )
 data_preprocessor = dict(num_classes=num_classes)
-# digits may lie at the border, and are not themselves when flipped
+# numbers are not themselves when flipped
 train_pipeline = [
     dict(type='LoadImageStrict'),
     dict(
