@@ -1,9 +1,10 @@
-"""Run everything on a small scale: mini data, pre-training, Mask R-CNN from scratch and from it.
+"""Run everything on a small scale: drawn nuclei, pre-training, Mask R-CNN from scratch and from it.
 
     python tools/demo.py
 
 Writes the table of box and mask AP to --out, with two pictures: reconstruction.png (masked input,
-reconstruction, original) and detections.png (truth, from scratch, pre-trained).
+reconstruction, original) and detections.png (truth, from scratch, pre-trained). The same command
+goes on where it was interrupted.
 """
 
 import argparse
@@ -12,16 +13,21 @@ import shutil
 import time
 from pathlib import Path
 
-from benchmarks import CONFIGS, ROOT, transfer
+import torch
+from benchmarks import CONFIGS, ROOT, arms
+from benchmarks.nuclei import NAMES, NucleiStudy, Setting
 from benchmarks.report import check_out, provenance, write_result
-from benchmarks.stages import ensure_mini, run_stage
+from benchmarks.stages import ensure_data, run_stage
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 from mmum.files import check_writable
 from mmum.visualization import detection_picture, write_picture
 
-HEAD, STARTS = 'mask_rcnn', ('scratch', 'um_mae')
+# Pre-trained layers may learn fast if the first ones are held back; from scratch these have most to
+# learn. See docs/recipes-for-your-domain.md.
+SETTINGS = dict(scratch=Setting(2e-3, 1.0), um_mae=Setting(2e-3, 0.75))
+LABELS = 50
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,8 +37,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--data',
-        default='data/mini',
-        help='the mini data set, made if it is not there (default: data/mini)',
+        default='data/drawn_nuclei',
+        help='drawn nuclei, made if they are not there (default: data/drawn_nuclei)',
     )
     parser.add_argument(
         '--seeds',
@@ -46,20 +52,17 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE.json',
         help='result file, with its table beside it (default: OUT/result.json)',
     )
-    parser.add_argument(
-        '--pretrain-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='--cfg-options of pre-training',
-    )
-    parser.add_argument(
-        '--detect-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='--cfg-options of the detector',
-    )
+    for name, what, steps in (('pretrain', 'pre-training', 500), ('detect', 'the detector', 300)):
+        parser.add_argument(
+            f'--{name}-iters', type=int, default=steps, help=f'steps of {what} (default: {steps})'
+        )
+        parser.add_argument(
+            f'--{name}-options',
+            nargs='+',
+            default=[],
+            metavar='KEY=VALUE',
+            help=f'--cfg-options of {what}',
+        )
     return parser.parse_args()
 
 
@@ -67,29 +70,34 @@ def show(line: str) -> None:
     print(line, flush=True)
 
 
-def draw_detections(args: argparse.Namespace, out: Path) -> None:
+def draw_detections(args: argparse.Namespace, study: NucleiStudy, out: Path) -> None:
     """Test the detectors of the first seed again, and draw what they detect."""
-    config, data = CONFIGS / transfer.HEADS[HEAD], Path(args.data)
+    data, seed = Path(args.data), args.seeds[0]
+    annotations = 'annotations/val_report.json'
     results = {}
-    for start in STARTS:
-        folder = out / f'{HEAD}_{start}_{args.seeds[0]}'
+    for start in SETTINGS:
+        detector = study.arm(start).detector_run(seed, seed)
+        folder = out / detector.folder
         checkpoint = (folder / 'last_checkpoint').read_text()
         run_stage(
-            f'detections, {transfer.NAMES[start]}',
+            f'detections, {NAMES[start]}',
             out / 'detections.log',
             ROOT / 'tools' / 'test.py',
-            config,
+            CONFIGS / detector.config,
             checkpoint,
             '--work-dir',
             folder / 'test',
             '--cfg-options',
-            f'data_root={data}',
+            f'data_root={data}/',
+            f'test_dataloader.dataset.ann_file={annotations}',
+            f'test_evaluator.ann_file={data}/{annotations}',
             *args.detect_options,
             f'test_evaluator.outfile_prefix={folder}/results',
         )
-        results[transfer.NAMES[start]] = folder / 'results.segm.json'
-    picture = detection_picture(data / 'val', data / 'annotations' / 'val.json', results)
-    write_picture(out / 'detections.png', picture)
+        results[NAMES[start]] = folder / 'results.segm.json'
+    write_picture(
+        out / 'detections.png', detection_picture(data / 'val', data / annotations, results)
+    )
 
 
 def main() -> None:
@@ -100,24 +108,29 @@ def main() -> None:
     check_writable(out, f'--out {out}')
     file = args.result or out / 'result.json'
     check_out(file)
-    ensure_mini(args.data, out / 'data.log', show)
-    found = transfer.run_transfer(
-        out,
+    ensure_data('drawn-nuclei', args.data, out / 'data.log', show)
+    study = NucleiStudy(
         args.data,
+        None,
         args.seeds,
-        STARTS,
-        [HEAD],
-        1,
+        list(SETTINGS),
+        [LABELS],
+        [args.pretrain_iters],
+        args.detect_iters,
+        out,
+        1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1),
         show,
-        args.pretrain_options,
-        args.detect_options,
+        pretrain_options=args.pretrain_options,
+        detect_options=args.detect_options,
+        settings=SETTINGS,
     )
-    result = dict(provenance=provenance(), **found)
-    table = transfer.table(result)
+    result = dict(provenance=provenance(), **study.result(*study.each_start()))
+    table = arms.table(result)
     write_result(file, result, table)
-    pictures = (out / f'pretrain_um_mae_{args.seeds[0]}' / 'reconstruction').glob('*.png')
+    pretraining = study.arm('um_mae').detector_run(args.seeds[0], args.seeds[0]).start
+    pictures = (out / pretraining.folder / 'reconstruction').glob('*.png')
     shutil.copy(max(pictures, key=os.path.getmtime), out / 'reconstruction.png')
-    draw_detections(args, out)
+    draw_detections(args, study, out)
     print(
         f'\n{table}\nPictures: {out}/reconstruction.png (masked input, reconstruction, '
         f'original), {out}/detections.png (truth, from scratch, pre-trained)\nAll in '

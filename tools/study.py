@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import arms, charts, losses, nuclei, transfer
 from benchmarks.report import check_out, provenance, write_result
-from benchmarks.stages import ensure_mini, ensure_mini_classes
+from benchmarks.stages import ensure_data
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -143,9 +143,9 @@ def show(line):
 
 def run_transfer(args, chart):
     """The study on the mini set: its result and its table."""
-    ensure_mini(args.data, Path(args.work_dir, 'data.log'), show)
+    ensure_data('mini', args.data, Path(args.work_dir, 'data.log'), show)
     if 'knn' in args.heads:
-        ensure_mini_classes(args.digits, Path(args.work_dir, 'data.log'), show)
+        ensure_data('mini-classes', args.digits, Path(args.work_dir, 'data.log'), show)
     found = transfer.run_transfer(
         args.work_dir,
         args.data,
@@ -175,7 +175,7 @@ def run_nuclei(args, chart):
         )
     digits = getattr(args, 'digits', None)
     if digits and (args.command == 'adapt' or 'supervised' in args.starts):
-        ensure_mini_classes(digits, Path(args.work_dir, 'data.log'), show)
+        ensure_data('mini-classes', digits, Path(args.work_dir, 'data.log'), show)
     settings = getattr(args, 'settings', None)
     study = nuclei.NucleiStudy(
         args.data,
@@ -203,14 +203,7 @@ def run_nuclei(args, chart):
         adapt=study.adapting,
         losses=study.losses,
     )[args.command]
-    about, rows, more = run()
-    settings = dict(
-        about=about,
-        once=args.pretrain_once,
-        pretrain_options=args.pretrain_options,
-        detect_options=args.detect_options,
-    )
-    result = dict(provenance=provenance(), settings=settings, rows=rows, **more)
+    result = dict(provenance=provenance(), **study.result(*run()))
     if args.command == 'losses':
         losses.picture(result, chart)
         return result, losses.table(result)
@@ -220,7 +213,7 @@ def run_nuclei(args, chart):
         charts.ap_over(result, nuclei.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
     else:
         charts.ap_bars(result, nuclei.NAMES, chart)
-    if any('curve' in start for row in rows for start in row['pretraining']):
+    if any('curve' in start for row in result['rows'] for start in row['pretraining']):
         charts.loss_curves(result, nuclei.NAMES, chart.with_stem(f'{chart.stem}_loss'))
     return result, arms.table(result)
 

@@ -1,6 +1,7 @@
 """Help text, config options and one-sentence errors of all commands."""
 
 import argparse
+import atexit
 import io
 import os
 import re
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import DictAction
+from mmengine.dist import is_distributed
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmum.engine.reliability.preemption import shutdown_process_group
@@ -129,20 +131,41 @@ def run_command(main: Callable[[], None]) -> None:
     Args:
         main (Callable): The function.
     """
-    if 'TORCHELASTIC_RUN_ID' in os.environ:
-        # A rank: torchrun shows the traceback of the one that failed first.
-        main = record(main)
+    is_rank = 'TORCHELASTIC_RUN_ID' in os.environ
+    if is_rank:
+        main = record(main)  # torchrun shows the traceback of the rank that failed first
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may be no UTF-8
             stream.reconfigure(errors='backslashreplace')
+    code: str | int | None = 0
     try:
         main()
         shutdown_process_group()
     except BrokenPipeError:  # the reader has seen enough, as with | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as error:
+        code = error.code
     except Exception as error:
         sentence = input_error_sentence(error)
         if sentence is None:
             raise
         print(f'error: {sentence}', file=sys.stderr)
-        sys.exit(2)
+        code = 2
+    if is_rank or is_distributed():
+        _leave(code)
+    if code:
+        sys.exit(code)
+
+
+def _leave(code: str | int | None) -> None:
+    """End a rank whose work is done, without taking Python down.
+
+    There, threads that still communicate abort the process now and then, and torchrun would report
+    a complete run as failed.
+    """
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    atexit._run_exitfuncs()  # of loggers that upload
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

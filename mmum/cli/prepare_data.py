@@ -1,8 +1,9 @@
-"""Write the mini data set or nuclei, pack a folder of images into tar files, or check a copy of
-COCO, ImageNet or ADE20K.
+"""Write a data set that is drawn or nuclei, pack a folder of images into tar files, or check a copy
+of COCO, ImageNet or ADE20K.
 
     mmum prepare-data mini --out data/mini
     mmum prepare-data mini-classes --out data/mini_classes
+    mmum prepare-data drawn-nuclei --out data/drawn_nuclei
     mmum prepare-data nuclei stage1_train.zip --out data/nuclei
     mmum prepare-data shards FOLDER SHARDS
     mmum prepare-data coco data/coco
@@ -14,7 +15,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mmum.datasets.checks.layout import (
     inspect_coco_layout,
     inspect_imagenet_layout,
 )
+from mmum.datasets.drawn_nuclei import write_drawn_nuclei
 from mmum.datasets.listing import EXTENSIONS, list_files
 from mmum.datasets.mini import write_mini, write_mini_classes
 from mmum.datasets.nuclei import write_nuclei
@@ -38,6 +40,12 @@ LAYOUTS = dict(
     imagenet=('train/CLASS/, val/CLASS/', inspect_imagenet_layout),
     ade20k=('images/ and annotations/, each with training/, validation/', inspect_ade20k_layout),
 )
+# what is drawn: the function, and its splits
+DRAWN: dict[str, tuple[Callable[..., dict[str, int]], tuple[str, ...]]] = {
+    'mini': (write_mini, ('unlabelled', 'train', 'val')),
+    'mini-classes': (write_mini_classes, ('train', 'val')),
+    'drawn-nuclei': (write_drawn_nuclei, ('train', 'val')),
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,12 +67,16 @@ def parse_args() -> argparse.Namespace:
     classes = commands.add_parser(
         'mini-classes', help='write close-ups of balls and tiles, in folders by class'
     )
-    classes.add_argument('--out', required=True, help='folder to write to')
-    for name, default in (('train', 2000), ('val', 500)):
-        classes.add_argument(
-            f'--{name}', type=int, default=default, help=f'{name} images (default: {default})'
-        )
-    for command in (mini, classes):
+    drawn = commands.add_parser(
+        'drawn-nuclei', help='write drawn microscopy images in the layout of nuclei'
+    )
+    for command, numbers in ((classes, (2000, 500)), (drawn, (1000, 200))):
+        command.add_argument('--out', required=True, help='folder to write to')
+        for name, default in zip(('train', 'val'), numbers, strict=True):
+            command.add_argument(
+                f'--{name}', type=int, default=default, help=f'{name} images (default: {default})'
+            )
+    for command in (mini, classes, drawn):
         command.add_argument(
             '--size', type=int, default=128, help='side of the images in pixels (default: 128)'
         )
@@ -155,10 +167,9 @@ def pack(args: argparse.Namespace) -> None:
     )
 
 
-def make_mini(args: argparse.Namespace) -> None:
-    """Write the mini data set, or images of one digit each."""
-    classes = args.command == 'mini-classes'
-    splits = ('train', 'val') if classes else ('unlabelled', 'train', 'val')
+def make_drawn(args: argparse.Namespace) -> None:
+    """Write a data set that is drawn."""
+    write, splits = DRAWN[args.command]
     for name in (*splits, 'size'):
         if getattr(args, name) < 1:
             raise InputError(f'--{name} {getattr(args, name)} should be at least 1')
@@ -168,14 +179,14 @@ def make_mini(args: argparse.Namespace) -> None:
         raise InputError(f'--seed {args.seed} should not be negative')
     out, start = Path(args.out), time.time()
     with new_folder(out) as partial:
-        counts = (write_mini_classes if classes else write_mini)(
+        counts = write(
             partial,
             *(getattr(args, split) for split in splits),
             size=args.size,
             seed=args.seed,
             progress=lambda items, name: track(items, f'{name:>10}'),
         )
-    written = ', '.join(f'{n} {split}' for split, n in counts.items())
+    written = ', '.join(f'{counts[split]} {split}' for split in splits)
     print(f'{written} images in {out}, {time.time() - start:.0f} s')
 
 
@@ -194,5 +205,5 @@ def make_nuclei(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    makers = {'mini': make_mini, 'mini-classes': make_mini, 'nuclei': make_nuclei, 'shards': pack}
+    makers = {**dict.fromkeys(DRAWN, make_drawn), 'nuclei': make_nuclei, 'shards': pack}
     makers.get(args.command, check_layout)(args)

@@ -14,7 +14,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
+
+from mmum.datasets.coco.write import annotation_of
 
 PHOTOGRAPHS = dict(
     train=(
@@ -97,18 +98,8 @@ def write_mini(
                     label_map[mask] = label + 1
                 cv2.imwrite(str(out / 'maps' / split / f'{index:06d}.png'), label_map)
             for label, mask in instances:
-                rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-                coco['annotations'].append(
-                    dict(
-                        id=len(coco['annotations']) + 1,
-                        image_id=index + 1,
-                        category_id=int(label) + 1,
-                        iscrowd=0,
-                        area=int(mask.sum()),
-                        bbox=[float(side) for side in coco_mask.toBbox(rle)],
-                        segmentation=dict(size=[size, size], counts=rle['counts'].decode()),
-                    )
-                )
+                ids = dict(id=len(coco['annotations']) + 1, image_id=index + 1)
+                coco['annotations'].append(dict(ids, **annotation_of(mask, int(label) + 1)))
         if labelled:
             (out / 'annotations' / f'{split}.json').write_text(json.dumps(coco))
     return counts

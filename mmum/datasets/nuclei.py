@@ -15,9 +15,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from mmum.datasets.coco.read import read_coco
+from mmum.datasets.coco.write import annotation_of, subset
 from mmum.errors import InputError
 
 SUBSETS = (25, 50, 100, 200)
@@ -55,7 +55,7 @@ def write_nuclei(source: str | Path, out: str | Path, progress: Progress) -> dic
         files = _convert(_images(source), out, progress)
     chosen = sorted(files['val']['images'], key=_order)
     for number, half in enumerate(HALVES):
-        files[f'val_{half}'] = _subset(files['val'], chosen[number::2])
+        files[f'val_{half}'] = subset(files['val'], chosen[number::2])
     for name, coco in files.items():
         (out / 'annotations' / f'{name}.json').write_text(json.dumps(coco))
     return {name: len(coco['images']) for name, coco in files.items()}
@@ -123,7 +123,7 @@ def _convert(
                     f'{mask_path} is {mask.shape[1]}x{mask.shape[0]}, its image {width}x{height}'
                 )
             if mask.any():
-                nuclei.append(_annotation(mask))
+                nuclei.append(annotation_of(mask))
         records.setdefault(kind, []).append((image, nuclei))
 
     splits: dict[str, list[Any]] = dict(train=[], val=[])
@@ -151,7 +151,7 @@ def _convert(
         files[split] = coco
     order = sorted(files['train']['images'], key=_order)
     for number in SUBSETS:
-        files[f'train_{number}'] = _subset(files['train'], order[:number])
+        files[f'train_{number}'] = subset(files['train'], order[:number])
     return files
 
 
@@ -171,17 +171,6 @@ def kind_of(pixels: np.ndarray) -> str:
     return 'fluorescence' if pixels.mean() < 110 else 'brightfield'
 
 
-def _annotation(mask: np.ndarray) -> dict[str, Any]:
-    rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return dict(
-        category_id=1,
-        iscrowd=0,
-        area=int(mask.sum()),
-        bbox=[float(side) for side in coco_mask.toBbox(rle)],
-        segmentation=dict(size=list(mask.shape), counts=rle['counts'].decode()),
-    )
-
-
 def _decode(path: Any, flag: int) -> np.ndarray:
     """Read an image, also of an archive."""
     pixels: Any = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flag)
@@ -192,13 +181,3 @@ def _decode(path: Any, flag: int) -> np.ndarray:
 
 def _order(image: dict[str, Any]) -> str:
     return hashlib.sha256(image['file_name'].encode()).hexdigest()
-
-
-def _subset(coco: dict[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
-    """Part of an annotation file, in its order."""
-    ids = {image['id'] for image in images}
-    return dict(
-        coco,
-        images=[image for image in coco['images'] if image['id'] in ids],
-        annotations=[one for one in coco['annotations'] if one['image_id'] in ids],
-    )

@@ -187,19 +187,28 @@ def nuclei_set(tmp_path_factory):
 
 
 class Trainer:
-    """Stands in for trainings: writes what they log, better with every step of pre-training."""
+    """Stands in for trainings and tests: writes what they log, better with every step of
+    pre-training, and a tenth better on the half that is reported."""
 
     def __init__(self):
         self.commands, self.lucky = [], None
+
+    @property
+    def trainings(self):
+        return [command for command in self.commands if command[0].endswith('train.py')]
 
     def __call__(self, name, log, *command, **env):
         command = [str(part) for part in command]
         self.commands.append(command)
         folder = Path(command[command.index('--work-dir') + 1])
-        iters = int(command[command.index('--iters') + 1])
         (folder / 'x' / 'vis_data').mkdir(parents=True)
         lines = []
-        if 'detection' not in command[1]:
+        if command[0].endswith('test.py'):
+            assert 'val_report.json' in ' '.join(command)
+            ap = 1.1 * float(Path(command[2]).with_name('ap').read_text())
+            lines.append({f'coco/{metric}': ap for metric in runs.METRICS})
+        elif 'detection' not in command[1]:
+            iters = int(command[command.index('--iters') + 1])
             (folder / 'backbone.safetensors').touch()
             (folder / 'iters').write_text(str(iters))
             lines += [{'accuracy/top1': 60.0}]
@@ -214,6 +223,8 @@ class Trainer:
             if self.lucky and rate == 4e-3:
                 rate = 5e-3 if self.lucky in command else 1e-4
             ap = 0.1 + steps / 1e4 + rate
+            (folder / 'last_checkpoint').write_text(str(folder / 'iter_1.pth'))
+            (folder / 'ap').write_text(str(ap))
             lines.append(dict(loss=1.0, time=0.25))
             lines.append({f'coco/{metric}': ap for metric in runs.METRICS})
         text = ''.join(json.dumps(line) + '\n' for line in lines)
@@ -280,8 +291,12 @@ def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp
     assert len(result['tried']) == len(nuclei.RATES) * len(nuclei.DECAYS)
     assert [row['name'] for row in result['rows']] == ['from scratch, lr 0.004, layer decay 1']
     assert result['chosen'] == dict(scratch=dict(lr=4e-3, layer_decay=1.0))
-    halves = [' '.join(call).count('val_choose.json') for call in trainer.commands]
-    assert halves == [2] * 10 + [0] and 'val_report.json' in ' '.join(trainer.commands[-1])
+    assert len(trainer.trainings) == 10 and len(trainer.commands) == 11  # the best is tested
+    assert all(' '.join(call).count('val_choose.json') == 2 for call in trainer.trainings)
+    assert 'val_report.json' not in ' '.join(sum(trainer.trainings, []))
+    tried = {row['name']: row['ap'] for row in result['tried']}
+    for row in result['rows']:
+        assert row['ap'][0]['segm_mAP'] == pytest.approx(1.1 * tried[row['name']][0]['segm_mAP'])
 
 
 def test_the_best_settings_are_tried_again_with_more_seeds(nuclei_set, tmp_path, monkeypatch):
@@ -295,7 +310,7 @@ def test_the_best_settings_are_tried_again_with_more_seeds(nuclei_set, tmp_path,
     seeds = {row['name']: row['seeds'] for row in result['tried']}
     again = [name for name, of in seeds.items() if of == [0, 1, 2]]
     assert len(again) == nuclei.FINALISTS and all(of in ([0], [0, 1, 2]) for of in seeds.values())
-    assert len(trainer.commands) == 10 + 2 * 3 + 4
+    assert len(trainer.trainings) == 10 + 2 * 3 + 1 and len(trainer.commands) == 17 + 4
     assert result['chosen'] == dict(scratch=dict(lr=2e-3, layer_decay=1.0))
 
 
@@ -306,11 +321,11 @@ def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, 
     common += ['--starts', 'scratch', 'um_mae']
     code, output = call_tool('tools/study.py', 'starts', *common)
     assert code == 0, output[-3000:]
-    before = len(trainer.commands)
+    before = len(trainer.trainings)
     settings = ['--settings', tmp_path / 'starts.json']
     code, output = call_tool('tools/study.py', 'labels', '--labels', 25, 50, *common, *settings)
     assert code == 0, output[-3000:]
-    made = [' '.join(command) for command in trainer.commands[before:]]
+    made = [' '.join(command) for command in trainer.trainings[before:]]
     # those of 50 labels were made for the study of starts
     assert len(made) == 2 and all('train_25.json' in command for command in made)
     assert all('optimizer.lr=0.004' in command for command in made)
@@ -322,7 +337,7 @@ def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, 
     code, output = call_tool(
         'tools/study.py', 'labels', '--labels', 50, *common, *settings, '--pretrain-iters', 700
     )
-    assert code == 0 and len(trainer.commands) == before + 4, output[-3000:]
+    assert code == 0 and len(trainer.trainings) == before + 4, output[-3000:]
     # and one with other options stops the study
     options = ['--pretrain-options', 'randomness.x=1']
     code, output = call_tool(
@@ -343,7 +358,7 @@ def test_what_is_adapted_starts_from_what_was_trained_before(nuclei_set, tmp_pat
     assert code == 0, output[-3000:]
     starts = {
         Path(command[command.index('--work-dir') + 1]).name: command[-1].rpartition('/')[0]
-        for command in trainer.commands
+        for command in trainer.trainings
     }
     first = 'pretrain_swin-nano_mini_3000'
     adapting = 'um_mae_stock_swin_nano_nuclei_adapt_3000'

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import caption_of, markdown_table
-from benchmarks.runs import Run, run_all
+from benchmarks.runs import TEST, Run, run_all
 
 RESAMPLES = 10_000
 
@@ -36,6 +36,8 @@ class Arm:
         detector (str): Config, from ``configs/``.
         detect_iters (int): Steps of the detector.
         detect_options (tuple[str, ...]): Its ``--cfg-options``. Defaults to ().
+        test_options (tuple[str, ...]): Further ``--cfg-options`` of a test of the trained detector,
+            whose AP counts then. Defaults to (): that of the training's own validation counts.
         stages (tuple[Stage, ...]): Trainings before it, each from the backbone of the one before.
             Defaults to (): from scratch.
         against (str, optional): The row whose AP is subtracted, seed by seed. Defaults to None.
@@ -48,6 +50,7 @@ class Arm:
     detector: str
     detect_iters: int
     detect_options: tuple[str, ...] = ()
+    test_options: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
     against: str | None = None
     factors: dict[str, Any] = field(default_factory=dict, hash=False)
@@ -58,7 +61,7 @@ class Arm:
         """Steps of all trainings before the detector's."""
         return sum(stage.iters for stage in self.stages)
 
-    def runs(self, seed, first):
+    def detector_run(self, seed, first):
         """The detector of a seed, and in its ``start`` the pre-training, of the seed ``first``."""
         start, folders = None, []
         for stage in self.stages:
@@ -79,6 +82,19 @@ class Arm:
             (*self.detect_options, f'randomness.seed={seed}'),
             ('--iters', str(self.detect_iters)),
             start,
+        )
+
+    def test_run(self, detector):
+        """The run whose AP counts: a test of this detector, or its own training."""
+        if not self.test_options:
+            return detector
+        return Run(
+            detector.folder.replace('detect_', 'test_'),
+            f'{detector.title}, tested',
+            self.detector,
+            (*self.detect_options, *self.test_options),
+            start=detector,
+            tool=TEST,
         )
 
 
@@ -110,13 +126,16 @@ def run_arms(arms, seeds, work_dir, jobs, report, once=False):
         ``seconds``, ``step_seconds``, ``ap``, and of the pre-trainings ``pretraining``: seconds,
         step_seconds, loss, curve.
     """
-    runs = {
-        (arm, seed): arm.runs(seed, seeds[0] if once else seed) for seed in seeds for arm in arms
+    detectors = {
+        (arm, seed): arm.detector_run(seed, seeds[0] if once else seed)
+        for seed in seeds
+        for arm in arms
     }
-    found = run_all(list(runs.values()), work_dir, jobs, report)
+    tests = {(arm, seed): arm.test_run(run) for (arm, seed), run in detectors.items()}
+    found = run_all(list(tests.values()), work_dir, jobs, report)
     rows = []
     for arm in arms:
-        mine = [runs[arm, seed] for seed in seeds]
+        mine = [detectors[arm, seed] for seed in seeds]
         starts = dict.fromkeys(run.start for run in mine if run.start)
         rows.append(
             dict(
@@ -128,7 +147,7 @@ def run_arms(arms, seeds, work_dir, jobs, report, once=False):
                 seeds=list(seeds),
                 seconds=[found[run]['seconds'] for run in mine],
                 step_seconds=[found[run]['step_seconds'] for run in mine],
-                ap=[found[run]['ap'] for run in mine],
+                ap=[found[tests[arm, seed]]['ap'] for seed in seeds],
                 pretraining=[found[start] for start in starts],
             )
         )

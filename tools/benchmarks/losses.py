@@ -24,7 +24,7 @@ def run_losses(arms, seeds, work_dir, jobs, report):
         list[dict]: Of every arm ``name``, ``pretrain_iters`` and ``seeds``, and by seed ``seconds``
         and ``curves``.
     """
-    runs = {(arm, seed): arm.runs(seed, seed).start for seed in seeds for arm in arms}
+    runs = {(arm, seed): arm.detector_run(seed, seed).start for seed in seeds for arm in arms}
     found = run_all(list(runs.values()), work_dir, jobs, report)
     return [
         dict(

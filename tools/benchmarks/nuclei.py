@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.arms import Arm, Stage, percent, run_arms
 from benchmarks.losses import run_losses
+from mmum.datasets.coco.read import read_coco
 from mmum.errors import InputError
 
 DETECTOR = 'detection/mask-rcnn_um-swin-nano_fpn_nuclei.py'
@@ -165,6 +166,21 @@ class NucleiStudy:
     settings: dict = field(default_factory=dict)
     longer: int = 0
 
+    def result(self, about, rows, more):
+        """What a study found, and how, as its file keeps it."""
+        settings = dict(
+            about=about,
+            once=self.once,
+            pretrain_options=list(self.pretrain_options),
+            detect_options=list(self.detect_options),
+        )
+        return dict(settings=settings, rows=rows, **more)
+
+    def each_start(self):
+        """Every start, as it is set."""
+        base = NAMES['scratch']
+        return self.about(), self.run([self.arm(start, against=base) for start in self.starts]), {}
+
     def curves(self):
         """AP of detectors after pre-trainings of several lengths."""
         arms = [self.arm('scratch')]
@@ -281,15 +297,17 @@ class NucleiStudy:
     def about(self, images=None):
         """The setting in words."""
         images = images or f'{self.labels[0]} labelled images'
+        all_images = len(read_coco(Path(self.data, 'annotations', 'train.json'))['images'])
         about = (
-            f'Mask R-CNN with a very small Swin on nuclei, {images}, {self.detect_iters} steps; '
-            'pre-training on the 497 training images.'
+            f'Mask R-CNN with a very small Swin on {Path(self.data).name.replace("_", " ")}, '
+            f'{images}, {self.detect_iters} steps; pre-training on the {all_images} training '
+            'images.'
         )
         if self.settings:
             chosen = '; '.join(
                 f'{NAMES[start]}{setting}' for start, setting in self.settings.items()
             )
-            about += f' Settings that `starts` chose: {chosen}; others as UM-MAE.'
+            about += f' Settings of the detector: {chosen}; others as UM-MAE.'
         return about
 
     def arm(
@@ -315,7 +333,7 @@ class NucleiStudy:
         config = STARTS[start]
         folder = (row or NAMES[start]) + str(setting or '')
         folder += '' if labels == 50 else f', {labels} labels'
-        folder += f' {half}' if half == 'choose' else ''
+        report = 'annotations/val_report.json'
         return Arm(
             name,
             DETECTOR,
@@ -323,17 +341,23 @@ class NucleiStudy:
             (
                 f'data_root={self.data}/',
                 f'train_annotations=annotations/{annotations}.json',
-                f'val_dataloader.dataset.ann_file=annotations/val_{half}.json',
-                f'val_evaluator.ann_file={self.data}/annotations/val_{half}.json',
+                'val_dataloader.dataset.ann_file=annotations/val_choose.json',
+                f'val_evaluator.ann_file={self.data}/annotations/val_choose.json',
                 TESTED,
                 *self.detect_options,
                 *(setting.options if setting else ()),
                 *(() if config else changes),
             ),
+            (
+                f'test_dataloader.dataset.ann_file={report}',
+                f'test_evaluator.ann_file={self.data}/{report}',
+            )
+            if half == 'report'
+            else (),
             (self.stage(config, iters or self.pretrain_iters[0], changes),) if config else (),
             None if against == name else against,
             dict(start=start, labels=labels, half=half, **(asdict(setting) if setting else {})),
-            folder,
+            f'{folder} choose',
         )
 
     def stage(self, config, iters, changes=()):

@@ -95,7 +95,7 @@ def run_all(runs, work_dir, jobs, report):
                 ready = [run for run in waiting if run.start is None or run.start in found]
                 for run in ready[: jobs - len(going)]:
                     waiting.remove(run)
-                    going[pool.submit(_run, run, Path(work_dir), threads)] = run
+                    going[pool.submit(_run, run, Path(work_dir), threads, report)] = run
                 done, _ = wait(going, return_when=FIRST_COMPLETED)
                 for future in done:
                     run = going.pop(future)
@@ -114,7 +114,7 @@ def run_all(runs, work_dir, jobs, report):
     return found
 
 
-def _run(run, work_dir, threads):
+def _run(run, work_dir, threads, report):
     """Make one run, unless it is finished: what is known of it, and whether it was made now."""
     folder = work_dir / run.folder
     result, command = folder / 'result.json', list(run.command)
@@ -143,6 +143,7 @@ def _run(run, work_dir, threads):
         *run.arguments,
         '--cfg-options',
         *options,
+        report=report,
         OMP_NUM_THREADS=threads,
     )
     lines = list(logged(folder))

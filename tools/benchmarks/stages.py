@@ -19,7 +19,7 @@ def run_stage(name, log, *command, report=None, **env):
         name (str): Of the stage, for errors.
         log (str | Path): Gets all of its output; more is added at the end.
         *command: The tool and its arguments.
-        report (Callable, optional): Gets a line of progress every few seconds. Defaults to None.
+        report (Callable, optional): Gets a line of progress every 20 seconds. Defaults to None.
         **env: Environment variables.
 
     Returns:
@@ -44,13 +44,13 @@ def run_stage(name, log, *command, report=None, **env):
         for line in process.stdout:
             file.write(line)
             lines.append(line)
-            progress = report and re.search(r'Epoch\((train|test|val)\).*', line)
-            if progress and time.time() - shown > 5:
+            progress = report and re.search(r'(?:Epoch|Iter)\((train|test|val)\).*', line)
+            if progress and time.time() - shown > 20:
                 shown = time.time()
                 parts = re.findall(
                     r'\[\d+\]\[ *\d+/\d+\]|\[ *\d+/\d+\]|eta: \S+|(?<= )loss: \S+', progress[0]
                 )
-                report(f'  {time.time() - start:4.0f} s  {progress[1]} {"  ".join(parts)}')
+                report(f'  {time.time() - start:4.0f} s  {name}: {progress[1]} {"  ".join(parts)}')
     if process.returncode:
         print(''.join(lines[-15:]), file=sys.stderr)
         raise InputError(
@@ -78,21 +78,15 @@ def last_loss(work_dir):
     return [values['loss'] for values in logged(work_dir) if 'loss' in values][-1]
 
 
-def ensure_mini(data, log, report):
-    """Write the mini data set, unless it is there.
+def ensure_data(name, data, log, report):
+    """Write a data set that is drawn, unless it is there.
 
     Args:
+        name (str): Of ``tools/prepare_data.py``: mini, mini-classes or drawn-nuclei.
         data (str | Path): Its folder.
         log (str | Path): Log of the stage.
         report (Callable): Gets a line of progress.
     """
-    if not Path(data, 'annotations', 'val.json').exists():
-        report(f'writing the mini data set to {data}')
-        run_stage('data', log, ROOT / 'tools' / 'prepare_data.py', 'mini', '--out', data)
-
-
-def ensure_mini_classes(data, log, report):
-    """Write the mini data set's images by class, unless they are there; as :func:`ensure_mini`."""
     if not Path(data, 'val').exists():
-        report(f'writing digits by class to {data}')
-        run_stage('data', log, ROOT / 'tools' / 'prepare_data.py', 'mini-classes', '--out', data)
+        report(f'writing {name} to {data}')
+        run_stage('data', log, ROOT / 'tools' / 'prepare_data.py', name, '--out', data)

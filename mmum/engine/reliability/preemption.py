@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_world_size, is_distributed
+from mmengine.dist import all_reduce, barrier, get_backend, get_world_size, is_distributed
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch.distributed import destroy_process_group
@@ -23,11 +23,13 @@ def shutdown_process_group() -> None:
     """End the process group once all ranks are here.
 
     A rank that leaves earlier breaks connections that others still use, and torchrun ends the
-    others with it.
+    others with it. Gloo's connections end with the process: taking its threads down before may
+    abort it.
     """
     if is_distributed():
         barrier()
-        destroy_process_group()
+        if get_backend() != 'gloo':
+            destroy_process_group()
 
 
 def shield_workers(loader: DataLoader) -> None:
