@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 import torch
-from benchmarks import CONFIGS, ROOT, arms
+from benchmarks import arms
 from benchmarks.nuclei import NAMES, NucleiStudy, Setting
 from benchmarks.report import check_out, provenance, write_result
-from benchmarks.stages import ensure_data, run_stage
+from benchmarks.runs import RESULTS
+from benchmarks.stages import ensure_data
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
@@ -71,33 +72,14 @@ def show(line: str) -> None:
 
 
 def draw_detections(args: argparse.Namespace, study: NucleiStudy, out: Path) -> None:
-    """Test the detectors of the first seed again, and draw what they detect."""
-    data, seed = Path(args.data), args.seeds[0]
-    annotations = 'annotations/val_report.json'
-    results = {}
+    """Draw what the detectors of the first seed detected."""
+    data, seed, results = Path(args.data), args.seeds[0], {}
     for start in SETTINGS:
-        detector = study.arm(start).detector_run(seed, seed)
-        folder = out / detector.folder
-        checkpoint = (folder / 'last_checkpoint').read_text()
-        run_stage(
-            f'detections, {NAMES[start]}',
-            out / 'detections.log',
-            ROOT / 'tools' / 'test.py',
-            CONFIGS / detector.config,
-            checkpoint,
-            '--work-dir',
-            folder / 'test',
-            '--cfg-options',
-            f'data_root={data}/',
-            f'test_dataloader.dataset.ann_file={annotations}',
-            f'test_evaluator.ann_file={data}/{annotations}',
-            *args.detect_options,
-            f'test_evaluator.outfile_prefix={folder}/results',
-        )
-        results[NAMES[start]] = folder / 'results.segm.json'
-    write_picture(
-        out / 'detections.png', detection_picture(data / 'val', data / annotations, results)
-    )
+        arm = study.arm(start)
+        tested = arm.test_run(arm.detector_run(seed, seed))
+        results[NAMES[start]] = out / tested.folder / f'{RESULTS}.segm.json'
+    picture = detection_picture(data / 'val', data / 'annotations' / 'val_report.json', results)
+    write_picture(out / 'detections.png', picture)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
+val_evaluator = dict(ann_file=data_root + 'annotations/val.json', resamples=200)
 test_evaluator = val_evaluator
 
 max_epochs = 18

@@ -51,7 +51,7 @@ val_dataloader = dict(
     dataset=dict(**dataset, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
+val_evaluator = dict(ann_file=data_root + 'annotations/val.json', resamples=200)
 test_evaluator = val_evaluator
 
 optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=1.0))

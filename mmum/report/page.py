@@ -28,6 +28,7 @@ CHARTS: tuple[tuple[str, tuple[str, ...], str, float], ...] = (
 MAX_SIDE = 1400  # of an embedded picture, in pixels
 MAX_BAD = 20  # unreadable images that are listed
 RESAMPLES = 10000
+ENDS = ('_low', '_high')  # of the interval of a score, after its name
 
 
 def write_page(runs: Sequence[Run]) -> str:
@@ -133,7 +134,7 @@ def _curves(runs: Sequence[Run]) -> str:
                     name += f': {key.replace("_", " ")}'
                 series.setdefault(number, {})[name] = points
         charts.append(line_chart(title, series, unit))
-    scores = dict.fromkeys(key for run in runs for key in run.metrics)
+    scores = dict.fromkeys(key for run in runs for key in run.metrics if not _is_end(key))
     for key in scores:
         scored = {i: {run.name: run.curve(key)} for i, run in enumerate(runs)}
         if any(len(points) > 1 for named in scored.values() for points in named.values()):
@@ -142,12 +143,11 @@ def _curves(runs: Sequence[Run]) -> str:
 
 
 def _results(runs: Sequence[Run]) -> str:
-    keys = list(dict.fromkeys(key for run in runs for key in run.metrics))
+    keys = list(dict.fromkeys(key for run in runs for key in run.metrics if not _is_end(key)))
     if not keys:
         return ''
     rows = [
-        [_key(i, run)] + [_number(run.metrics.get(key)) for key in keys]
-        for i, run in enumerate(runs)
+        [_key(i, run)] + [_score(run.metrics, key) for key in keys] for i, run in enumerate(runs)
     ]
     for members in _seeds(runs):
         cells = []
@@ -156,12 +156,25 @@ def _results(runs: Sequence[Run]) -> str:
             cells.append(_interval(values) if len(values) > 1 else '-')
         names = ', '.join(escape(run.name) for run in members)
         rows.append([f'mean of {len(members)} seeds<br><span class="faint">{names}</span>', *cells])
-    note = (
-        '<p class="faint">Of seeds: mean, and its bootstrapped 95 % interval.</p>'
-        if len(rows) > len(runs)
-        else ''
-    )
+    notes = []
+    if any(_is_end(key) for run in runs for key in run.metrics):
+        notes.append('Of a run: its 95 % interval, bootstrapped over the images.')
+    if len(rows) > len(runs):
+        notes.append('Of seeds: their mean, and its 95 % interval, bootstrapped over the seeds.')
+    note = f'<p class="faint">{" ".join(notes)}</p>' if notes else ''
     return _table(['run', *(escape(key) for key in keys)], rows) + note
+
+
+def _is_end(key: str) -> bool:
+    """Whether a score is an end of an interval of another."""
+    return key.endswith(ENDS)
+
+
+def _score(metrics: dict[str, float], key: str) -> str:
+    """A score of a run, with its interval where there is one."""
+    text = _number(metrics.get(key))
+    ends = [metrics.get(key + end) for end in ENDS]
+    return text if None in ends else f'{text} ({" to ".join(map(_number, ends))})'
 
 
 def _number(value: float | None) -> str:

@@ -102,6 +102,18 @@ def test_settings_that_differ_and_intervals_over_seeds(tmp_path):
     assert page.count('alt="truth"') == 2 and page.count('<figcaption>truth') == 2
 
 
+def test_the_interval_of_a_score_stands_beside_it(tmp_path):
+    folder = write_run(tmp_path / 'a')
+    log = next(folder.glob('*/vis_data/scalars.json'))
+    ends = {'coco/segm_mAP_low': 0.15, 'coco/segm_mAP_high': 0.26}
+    log.write_text(
+        '\n'.join([*log.read_text().splitlines()[:-1], json.dumps(dict(step=30, **ends))])
+    )
+    page = write_page(name_runs([str(folder)]))
+    assert '<td>0.2 (0.15 to 0.26)</td>' in page
+    assert 'segm_mAP_low' not in page and 'bootstrapped over the images' in page
+
+
 def test_names_are_the_shortest_ends_that_differ(tmp_path):
     folders = [write_run(tmp_path / x / 'run') for x in ('a', 'b')]
     assert [run.name for run in name_runs(list(map(str, folders)))] == ['a/run', 'b/run']

@@ -1,5 +1,6 @@
 """A study as arms: each pre-trains in its way, trains a detector from that, and is one row."""
 
+import hashlib
 import statistics
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from benchmarks.report import caption_of, markdown_table
 from benchmarks.runs import TEST, Run, run_all
 
 RESAMPLES = 10_000
+MAX_NAME = 90  # characters of one part of a folder name: file systems take 255
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,17 @@ class Arm:
 
 
 def slug(*parts):
-    """A folder name: of a config its stem, of options what is set."""
+    """A folder name: of a config its stem, of options what is set; a hash of what is too long."""
     words = []
     for part in map(str, parts):
         if part.startswith('data_root='):
             continue
         part = part.removesuffix('.py').rpartition('/')[2] if part.endswith('.py') else part
         words += ''.join(c if c.isalnum() or c in '.-' else ' ' for c in part).split()
-    return '_'.join(words)
+    name = '_'.join(words)
+    if len(name) <= MAX_NAME:
+        return name
+    return f'{name[:MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
 
 
 def run_arms(arms, seeds, work_dir, jobs, report, once=False):
