@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 from benchmarks import arms
-from benchmarks.nuclei import NAMES, NucleiStudy, Setting
+from benchmarks.nuclei import NucleiStudy
 from benchmarks.report import check_out, provenance, write_result
+from benchmarks.rows import NAMES
 from benchmarks.runs import RESULTS
 from benchmarks.stages import ensure_data
 
@@ -25,9 +26,7 @@ from mmum.errors import InputError
 from mmum.files import check_writable
 from mmum.visualization import detection_picture, write_picture
 
-# Pre-trained layers may learn fast if the first ones are held back; from scratch these have most to
-# learn. See docs/recipes-for-your-domain.md.
-SETTINGS = dict(scratch=Setting(2e-3, 1.0), um_mae=Setting(2e-3, 0.75))
+STARTS = ('scratch', 'um_mae')
 LABELS = 50
 
 
@@ -74,7 +73,7 @@ def show(line: str) -> None:
 def draw_detections(args: argparse.Namespace, study: NucleiStudy, out: Path) -> None:
     """Draw what the detectors of the first seed detected."""
     data, seed, results = Path(args.data), args.seeds[0], {}
-    for start in SETTINGS:
+    for start in STARTS:
         arm = study.arm(start)
         tested = arm.test_run(arm.detector_run(seed, seed))
         results[NAMES[start]] = out / tested.folder / f'{RESULTS}.segm.json'
@@ -95,7 +94,7 @@ def main() -> None:
         args.data,
         None,
         args.seeds,
-        list(SETTINGS),
+        STARTS,
         [LABELS],
         [args.pretrain_iters],
         args.detect_iters,
@@ -104,7 +103,6 @@ def main() -> None:
         show,
         pretrain_options=args.pretrain_options,
         detect_options=args.detect_options,
-        settings=SETTINGS,
     )
     result = dict(provenance=provenance(), **study.result(*study.each_start()))
     table = arms.table(result)

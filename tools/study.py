@@ -13,8 +13,9 @@ Finished runs are kept: the same command resumes a study that was interrupted.
 
 from pathlib import Path
 
-from benchmarks import arms, charts, losses, nuclei, transfer
+from benchmarks import arms, charts, losses, nuclei, rows, transfer
 from benchmarks.report import check_out, provenance, write_result
+from benchmarks.settings import DEFAULTS, read_settings
 from benchmarks.stages import ensure_data
 
 from mmum.cli.command import argument_parser, run_command
@@ -49,7 +50,7 @@ def parse_args():
     add_digits(mini)
     for name, (text, defaults) in NUCLEI.items():
         command = commands.add_parser(name, help=f'{text}, on nuclei')
-        add_common(command, name, nuclei.STARTS, ['scratch', 'um_mae', 'two_stages'], 'data/nuclei')
+        add_common(command, name, rows.STARTS, ['scratch', 'um_mae', 'two_stages'], 'data/nuclei')
         command.add_argument(
             '--labels',
             type=int,
@@ -77,16 +78,16 @@ def parse_args():
                 '--settings',
                 metavar='FILE.json',
                 help='a result of starts: learning rate and layer decay of every start (default: '
-                'those of the config)',
+                'those of the config, from scratch without layer decay)',
             )
         if name in ('ablations', 'losses'):
             command.add_argument(
                 '--rows',
                 nargs='+',
-                choices=list(nuclei.ABLATIONS),
-                default=list(nuclei.ABLATIONS),
+                choices=list(rows.ABLATIONS),
+                default=list(rows.ABLATIONS),
                 metavar='ROW',
-                help=f'of: {", ".join(nuclei.ABLATIONS)} (default: all)'.replace('%', '%%'),
+                help=f'of: {", ".join(rows.ABLATIONS)} (default: all)'.replace('%', '%%'),
             )
         command.set_defaults(**defaults)
     return parser.parse_args()
@@ -176,7 +177,8 @@ def run_nuclei(args, chart):
     digits = getattr(args, 'digits', None)
     if digits and (args.command == 'adapt' or 'supervised' in args.starts):
         ensure_data('mini-classes', digits, Path(args.work_dir, 'data.log'), show)
-    settings = getattr(args, 'settings', None)
+    file = getattr(args, 'settings', None)
+    chosen = read_settings(file) if file else DEFAULTS
     study = nuclei.NucleiStudy(
         args.data,
         digits,
@@ -192,7 +194,7 @@ def run_nuclei(args, chart):
         args.pretrain_options,
         args.detect_options,
         getattr(args, 'rows', ()),
-        nuclei.read_settings(settings) if settings else {},
+        {} if args.command == 'starts' else chosen,
         getattr(args, 'longer', 0),
     )
     run = dict(
@@ -208,13 +210,13 @@ def run_nuclei(args, chart):
         losses.picture(result, chart)
         return result, losses.table(result)
     if args.command == 'labels':
-        charts.ap_over(result, nuclei.NAMES, chart, 'labels', 'labelled images')
+        charts.ap_over(result, rows.NAMES, chart, 'labels', 'labelled images')
     elif args.command == 'curves':
-        charts.ap_over(result, nuclei.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
+        charts.ap_over(result, rows.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
     else:
-        charts.ap_bars(result, nuclei.NAMES, chart)
+        charts.ap_bars(result, rows.NAMES, chart)
     if any('curve' in start for row in result['rows'] for start in row['pretraining']):
-        charts.loss_curves(result, nuclei.NAMES, chart.with_stem(f'{chart.stem}_loss'))
+        charts.loss_curves(result, rows.NAMES, chart.with_stem(f'{chart.stem}_loss'))
     return result, arms.table(result)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmum.checkpoints.convert import Conversion, convert
 from mmum.checkpoints.identify import identify
 from mmum.checkpoints.io import read_checkpoint, weights_of, write_checkpoint
@@ -12,6 +14,7 @@ from mmum.checkpoints.swin_keys import DIALECTS
 from mmum.checkpoints.verify import verify
 from mmum.errors import InputError
 
+DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 BACKBONE_FILE = 'backbone.safetensors'
 
 
@@ -25,6 +28,7 @@ def export(
     partial: bool = False,
     check: bool = False,
     key: str | None = None,
+    dtype: str = 'float32',
 ) -> Conversion:
     """Convert the backbone of a checkpoint to the names of another code base, in a new file.
 
@@ -43,6 +47,8 @@ def export(
             Defaults to False.
         key (str, optional): Where in the checkpoint the weights are, for example 'teacher'.
             Defaults to None: found.
+        dtype (str): 'float32', or 'float16' or 'bfloat16' for half of the bytes; what loads the
+            file computes in float32. Defaults to 'float32'.
 
     Returns:
         Conversion: What was written, with a report and notes.
@@ -54,6 +60,8 @@ def export(
     path, destination = str(checkpoint), Path(file)
     if to not in DIALECTS:
         raise InputError(f"to='{to}' names no code base: choose one of {', '.join(DIALECTS)}")
+    if dtype not in DTYPES:
+        raise InputError(f"dtype='{dtype}' should be one of {', '.join(DTYPES)}")
     if destination.suffix not in ('.pth', '.safetensors'):
         raise InputError(f'{destination} should end in .pth or .safetensors')
     if destination.exists():
@@ -68,6 +76,11 @@ def export(
         result.notes.append(f'largest difference over largest value, by stage: {differences}')
         if result.report['resized']:
             result.notes.append('(both at the new window)')
+    if dtype != 'float32':
+        result.weights = {
+            name: weight.to(DTYPES[dtype]) if weight.is_floating_point() else weight
+            for name, weight in result.weights.items()
+        }
     header = dict(source=path, names=to, **_version(), **result.meta)
     if to == 'mmum' and window_size is None:
         header.update(_settings(content, result, path))

@@ -27,6 +27,7 @@ DEEPSPEED_WEIGHTS = 'mp_rank_00_model_states.pt'
 # Keys under which files keep weights; the first two come first where there are several.
 PLACES = ('state_dict', 'model', 'teacher', 'student', 'model_ema', 'state_dict_ema', 'ema')
 # What wrappers put before all names.
+HALVES = (torch.float16, torch.bfloat16)
 WRAPPINGS = ('module.', 'model.')
 
 
@@ -158,7 +159,8 @@ def weights_of(
 
     Returns:
         dict[str, Tensor]: Name -> tensor, without what DDP (``module.``), ``torch.compile``
-        (``_orig_mod.``) and Lightning (``model.``) put before the names.
+        (``_orig_mod.``) and Lightning (``model.``) put before the names; float32 for float16 and
+        bfloat16.
 
     Raises:
         InputError: If there are no weights, or several sets of them.
@@ -194,7 +196,9 @@ def weights_of(
         )
     while prefix := next((p for p in WRAPPINGS if all(k.startswith(p) for k in weights)), None):
         weights = {k.removeprefix(prefix): v for k, v in weights.items()}
-    return {k.removeprefix('module.'): v for k, v in weights.items()}
+    return {
+        k.removeprefix('module.'): v.float() if v.dtype in HALVES else v for k, v in weights.items()
+    }
 
 
 def write_checkpoint(path: str | Path, weights: Mapping[str, Any], **meta: str) -> None:

@@ -11,6 +11,7 @@ is new.
 import argparse
 
 from mmum.checkpoints import export, report_text
+from mmum.checkpoints.export import DTYPES
 from mmum.checkpoints.swin_keys import DIALECTS
 from mmum.cli.command import argument_parser
 
@@ -44,6 +45,12 @@ def parse_args() -> argparse.Namespace:
         '--whole', action='store_true', help='keep the decoder or head too (--to mmum)'
     )
     parser.add_argument(
+        '--dtype',
+        choices=list(DTYPES),
+        default='float32',
+        help='half of the bytes with float16 or bfloat16 (default: float32)',
+    )
+    parser.add_argument(
         '--partial', action='store_true', help='write a UMSwin for a stock Swin without its merges'
     )
     return parser.parse_args()
@@ -61,6 +68,7 @@ def main() -> None:
         args.partial,
         check=args.check,
         key=args.key,
+        dtype=args.dtype,
     )
     print(f'{args.source} ({result.source}) -> {args.destination} ({args.to})')
     print(report_text(**result.report))

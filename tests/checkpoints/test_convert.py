@@ -11,7 +11,14 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from timm.models.swin_transformer import SwinTransformer as TimmSwin
 
-from mmum.checkpoints import load_backbone, read_checkpoint, verify, weights_of, write_checkpoint
+from mmum.checkpoints import (
+    export,
+    load_backbone,
+    read_checkpoint,
+    verify,
+    weights_of,
+    write_checkpoint,
+)
 from mmum.checkpoints.convert import convert
 from mmum.checkpoints.swin_keys import (
     DIALECTS,
@@ -295,3 +302,27 @@ def test_files(weights, tmp_path, suffix):
     read = weights_of(read_checkpoint(path))
     assert read.keys() == weights.keys() and all(torch.equal(read[k], weights[k]) for k in weights)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('dtype, tolerance', [('float16', 5e-3), ('bfloat16', 5e-2)])
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_half_of_the_bytes_and_nearly_the_same_features(
+    weights, tmp_path, suffix, dtype, tolerance
+):
+    files = [tmp_path / f'{name}{suffix}' for name in ('source', 'full', 'half', 'window')]
+    write_checkpoint(files[0], weights)
+    export(files[0], files[1])
+    export(files[0], files[2], dtype=dtype)
+    export(files[2], files[3], window_size=5)  # tables are resized in float32
+    full, half = (path.stat().st_size for path in files[1:3])
+    assert half < 0.6 * full
+    stored = read_checkpoint(files[2])
+    tensors = weights_of(stored.get('state_dict', stored))
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+    images = torch.randn(1, 3, 64, 64)
+    a, b = (stock() for _ in range(2))
+    for model, path in ((a, files[1]), (b, files[2])):
+        load_backbone(model, weights_of(read_checkpoint(path)))
+        model.eval()
+    for ours, theirs in zip(a(images), b(images), strict=True):
+        assert 0 < (ours - theirs).abs().max() < tolerance * theirs.abs().max()

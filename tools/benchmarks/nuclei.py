@@ -1,127 +1,28 @@
 """Studies on nuclei: what a pre-training on one's own domain is worth, and what matters for it."""
 
-import json
 import statistics
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.arms import Arm, Stage, percent, run_arms
 from benchmarks.losses import run_losses
+from benchmarks.rows import ABLATIONS, ADAPTING, NAMES, STARTS
+from benchmarks.settings import DEFAULTS, Setting
 from mmum.datasets.coco.read import read_coco
-from mmum.errors import InputError
 
 DETECTOR = 'detection/mask-rcnn_um-swin-nano_fpn_nuclei.py'
 STOCK_DETECTOR = 'detection/mask-rcnn_swin-nano_fpn_nuclei.py'
-SUPERVISED = 'classification/um-swin-nano_mini.py'
-# start of the detector -> its pre-training with the same backbone, on the same images; the
-# supervised one knows only the digits of the mini set
-STARTS = {
-    'scratch': None,
-    'um_mae': 'selfsup/um_mae_swin_nano_nuclei.py',
-    'two_stages': 'selfsup/um_mae_swin_nano_nuclei_two_stages.py',
-    'cross': 'selfsup/um_cross_mae_swin_nano_nuclei.py',
-    'simmim': 'selfsup/simmim_um_swin_nano_nuclei.py',
-    'supervised': SUPERVISED,
-}
-NAMES = dict(
-    scratch='from scratch',
-    um_mae='UM-MAE',
-    two_stages='UM-MAE, decoder of two stages',
-    cross='UM-MAE, cross-attention decoder',
-    simmim='SimMIM',
-    supervised='supervised on digits',
-)
-# row -> the trainings before the detector, with the stock Swin
-ADAPTING = {
-    'from scratch': (),
-    'supervised on digits': ('classification/swin-nano_mini.py',),
-    'UM-MAE on nuclei': ('selfsup/um_mae_stock_swin_nano_nuclei_adapt.py',),
-    'supervised on digits, then UM-MAE on nuclei': (
-        'classification/swin-nano_mini.py',
-        'selfsup/um_mae_stock_swin_nano_nuclei_adapt.py',
-    ),
-}
 # AP counts the 100 surest detections of an image: more only take time
 TESTED = 'model.test_cfg.rcnn.max_per_img=100'
 LABELS = (25, 50, 100, 200, 497)
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (1.0, 0.75)
 FINALISTS, FINALS = 3, 3  # settings of a start that are tried again, and with how many seeds
-# row -> start of the detector (a key of STARTS), --cfg-options of the pre-training, or of the
-# detector where there is none: one change a row, or two
-ABLATIONS = {
-    'decoder of two stages': ('two_stages', ()),
-    'cross-attention decoder': ('cross', ()),
-    'pixels for normalised pixels': ('um_mae', ('model.head.norm_pix=False',)),
-    'decoder of two stages, pixels': ('two_stages', ('model.head.norm_pix=False',)),
-    'cross-attention decoder, pixels': ('cross', ('model.head.norm_pix=False',)),
-    'no secondary masking': (
-        'um_mae',
-        ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.0',),
-    ),
-    'secondary ratio 0.15': (
-        'um_mae',
-        ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.15',),
-    ),
-    'secondary ratio 0.35': (
-        'um_mae',
-        ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.35',),
-    ),
-    'secondary ratio 0.5': ('um_mae', ('train_dataloader.dataset.pipeline.3.secondary_ratio=0.5',)),
-    "positions as in the authors' code": ('um_mae', ('model.neck.visible_positions=official',)),
-    'decoder depth 1': ('um_mae', ('model.neck.depth=1',)),
-    'decoder depth 4': ('um_mae', ('model.neck.depth=4',)),
-    'crops of 10 to 50 %': (
-        'um_mae',
-        ('train_dataloader.dataset.pipeline.1.crop_ratio_range=(0.1,0.5)',),
-    ),
-    'learning rate 1e-3': ('um_mae', ('optim_wrapper.optimizer.lr=0.001',)),
-    'learning rate 2.5e-4': ('um_mae', ('optim_wrapper.optimizer.lr=0.00025',)),
-    "Swin's initialisation": ('um_mae', ('model.backbone.weight_init=trunc_normal',)),
-    "from scratch, Swin's initialisation": (
-        'scratch',
-        ('model.backbone.weight_init=trunc_normal',),
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Learning rate and layer decay of a detector."""
-
-    lr: float
-    layer_decay: float
-
-    def __str__(self):
-        return f', lr {self.lr:g}, layer decay {self.layer_decay:g}'
-
-    @property
-    def options(self):
-        return (
-            f'optim_wrapper.optimizer.lr={self.lr}',
-            f'optim_wrapper.paramwise_cfg.layer_decay_rate={self.layer_decay}',
-        )
 
 
 def mean_ap(row):
     """Mask AP of a row in per cent, over its seeds."""
     return statistics.fmean(percent(row, 'segm_mAP'))
-
-
-def read_settings(path):
-    """The setting of every start that a result of ``starts`` chose.
-
-    Raises:
-        InputError: If the file is no such result.
-    """
-    try:
-        chosen = json.loads(Path(path).read_text())['chosen']
-        return {start: Setting(**values) for start, values in chosen.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f'--settings {path} is no result of `python tools/study.py starts` '
-            f'({type(error).__name__}: {error})'
-        ) from error
 
 
 @dataclass
@@ -144,7 +45,8 @@ class NucleiStudy:
         pretrain_options (Sequence[str]): ``--cfg-options`` of all pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of all detectors. Defaults to ().
         rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
-        settings (dict): The ``Setting`` of starts, in the place of the config's. Defaults to {}.
+        settings (dict): The ``Setting`` of starts; of one that is not there, UM-MAE's. Defaults to
+            ``DEFAULTS``.
         longer (int): Steps of a further detector from scratch, in the study of starts. Defaults to
             0: none.
     """
@@ -163,7 +65,7 @@ class NucleiStudy:
     pretrain_options: tuple = ()
     detect_options: tuple = ()
     rows: tuple = tuple(ABLATIONS)
-    settings: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=lambda: dict(DEFAULTS))
     longer: int = 0
 
     def result(self, about, rows, more):

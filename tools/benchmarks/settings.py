@@ -1,0 +1,45 @@
+"""Settings of a detector, and a file that has them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmum.errors import InputError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Learning rate and layer decay of a detector."""
+
+    lr: float
+    layer_decay: float
+
+    def __str__(self):
+        return f', lr {self.lr:g}, layer decay {self.layer_decay:g}'
+
+    @property
+    def options(self):
+        return (
+            f'optim_wrapper.optimizer.lr={self.lr}',
+            f'optim_wrapper.paramwise_cfg.layer_decay_rate={self.layer_decay}',
+        )
+
+
+# of UM-MAE that of the config; from scratch the first layers, too, have all to learn
+DEFAULTS = dict(scratch=Setting(2e-3, 1.0), um_mae=Setting(2e-3, 0.75))
+
+
+def read_settings(path):
+    """The setting of every start that a result of ``starts`` chose.
+
+    Raises:
+        InputError: If the file is no such result.
+    """
+    try:
+        chosen = json.loads(Path(path).read_text())['chosen']
+        return {start: Setting(**values) for start, values in chosen.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'--settings {path} is no result of `python tools/study.py starts` '
+            f'({type(error).__name__}: {error})'
+        ) from error
