@@ -25,7 +25,7 @@ TABLES = {
 }
 # Which module makes the table of a result; by default the one that its name begins with.
 MAKERS = dict(
-    demo='arms',
+    demo='transfer',
     htcpp_um_swin_l='detectors',
     detector_steps_h200='detector_steps',
     nuclei_ablations='arms',

@@ -1,4 +1,4 @@
-"""Run everything on a small scale: drawn nuclei, pre-training, Mask R-CNN from scratch and from it.
+"""Run everything on a small scale: mini data, pre-training, Mask R-CNN from scratch and from it.
 
     python tools/demo.py
 
@@ -14,20 +14,16 @@ import time
 from pathlib import Path
 
 import torch
-from benchmarks import arms
-from benchmarks.nuclei import NucleiStudy
+from benchmarks import CONFIGS, ROOT, transfer
 from benchmarks.report import check_out, provenance, write_result
-from benchmarks.rows import NAMES
-from benchmarks.runs import RESULTS
-from benchmarks.stages import ensure_data
+from benchmarks.stages import ensure_data, run_stage
 
 from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 from mmum.files import check_writable
 from mmum.visualization import detection_picture, write_picture
 
-STARTS = ('scratch', 'um_mae')
-LABELS = 50
+HEAD, STARTS = 'mask_rcnn', ('scratch', 'um_mae')
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,8 +33,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--data',
-        default='data/drawn_nuclei',
-        help='drawn nuclei, made if they are not there (default: data/drawn_nuclei)',
+        default='data/mini',
+        help='the mini data set, made if it is not there (default: data/mini)',
     )
     parser.add_argument(
         '--seeds',
@@ -52,17 +48,20 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE.json',
         help='result file, with its table beside it (default: OUT/result.json)',
     )
-    for name, what, steps in (('pretrain', 'pre-training', 500), ('detect', 'the detector', 300)):
-        parser.add_argument(
-            f'--{name}-iters', type=int, default=steps, help=f'steps of {what} (default: {steps})'
-        )
-        parser.add_argument(
-            f'--{name}-options',
-            nargs='+',
-            default=[],
-            metavar='KEY=VALUE',
-            help=f'--cfg-options of {what}',
-        )
+    parser.add_argument(
+        '--pretrain-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='--cfg-options of pre-training',
+    )
+    parser.add_argument(
+        '--detect-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='--cfg-options of the detector',
+    )
     return parser.parse_args()
 
 
@@ -70,14 +69,28 @@ def show(line: str) -> None:
     print(line, flush=True)
 
 
-def draw_detections(args: argparse.Namespace, study: NucleiStudy, out: Path) -> None:
-    """Draw what the detectors of the first seed detected."""
-    data, seed, results = Path(args.data), args.seeds[0], {}
+def draw_detections(args: argparse.Namespace, out: Path) -> None:
+    """Test the detectors of the first seed again, and draw what they detect."""
+    config, data = CONFIGS / transfer.HEADS[HEAD], Path(args.data)
+    results = {}
     for start in STARTS:
-        arm = study.arm(start)
-        tested = arm.test_run(arm.detector_run(seed, seed))
-        results[NAMES[start]] = out / tested.folder / f'{RESULTS}.segm.json'
-    picture = detection_picture(data / 'val', data / 'annotations' / 'val_report.json', results)
+        folder = out / f'{HEAD}_{start}_{args.seeds[0]}'
+        checkpoint = (folder / 'last_checkpoint').read_text()
+        run_stage(
+            f'detections, {transfer.NAMES[start]}',
+            out / 'detections.log',
+            ROOT / 'tools' / 'test.py',
+            config,
+            checkpoint,
+            '--work-dir',
+            folder / 'test',
+            '--cfg-options',
+            f'data_root={data}',
+            *args.detect_options,
+            f'test_evaluator.outfile_prefix={folder}/results',
+        )
+        results[transfer.NAMES[start]] = folder / 'results.segm.json'
+    picture = detection_picture(data / 'val', data / 'annotations' / 'val.json', results)
     write_picture(out / 'detections.png', picture)
 
 
@@ -89,28 +102,24 @@ def main() -> None:
     check_writable(out, f'--out {out}')
     file = args.result or out / 'result.json'
     check_out(file)
-    ensure_data('drawn-nuclei', args.data, out / 'data.log', show)
-    study = NucleiStudy(
+    ensure_data('mini', args.data, out / 'data.log', show)
+    found = transfer.run_transfer(
+        out,
         args.data,
-        None,
         args.seeds,
         STARTS,
-        [LABELS],
-        [args.pretrain_iters],
-        args.detect_iters,
-        out,
+        [HEAD],
         1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1),
         show,
-        pretrain_options=args.pretrain_options,
-        detect_options=args.detect_options,
+        args.pretrain_options,
+        args.detect_options,
     )
-    result = dict(provenance=provenance(), **study.result(*study.each_start()))
-    table = arms.table(result)
+    result = dict(provenance=provenance(), **found)
+    table = transfer.table(result)
     write_result(file, result, table)
-    pretraining = study.arm('um_mae').detector_run(args.seeds[0], args.seeds[0]).start
-    pictures = (out / pretraining.folder / 'reconstruction').glob('*.png')
+    pictures = (out / f'pretrain_um_mae_{args.seeds[0]}' / 'reconstruction').glob('*.png')
     shutil.copy(max(pictures, key=os.path.getmtime), out / 'reconstruction.png')
-    draw_detections(args, study, out)
+    draw_detections(args, out)
     print(
         f'\n{table}\nPictures: {out}/reconstruction.png (masked input, reconstruction, '
         f'original), {out}/detections.png (truth, from scratch, pre-trained)\nAll in '
