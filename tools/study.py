@@ -78,7 +78,7 @@ def parse_args():
                 '--settings',
                 metavar='FILE.json',
                 help='a result of starts: learning rate and layer decay of every start (default: '
-                'those of the config, from scratch without layer decay)',
+                'those of the config)',
             )
         if name in ('ablations', 'losses'):
             command.add_argument(

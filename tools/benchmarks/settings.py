@@ -25,8 +25,8 @@ class Setting:
         )
 
 
-# of UM-MAE that of the config; from scratch the first layers, too, have all to learn
-DEFAULTS = dict(scratch=Setting(2e-3, 1.0), um_mae=Setting(2e-3, 0.75))
+# those of the config
+DEFAULTS = dict(scratch=Setting(1e-3, 1.0), um_mae=Setting(1e-3, 1.0))
 
 
 def read_settings(path):
