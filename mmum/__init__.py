@@ -19,7 +19,7 @@ from mmum.api import (  # noqa: E402
     register_with_timm,
 )
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 __all__ = [
     'checkpoints',
     'datasets',

@@ -69,7 +69,7 @@ class NucleiStudy:
     longer: int = 0
 
     def result(self, about, rows, more):
-        """What a study found, and how, as its file keeps it."""
+        """Result of a study, as its file keeps it."""
         settings = dict(
             about=about,
             once=self.once,

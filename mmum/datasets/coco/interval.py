@@ -1,4 +1,4 @@
-"""How far an AP may be off because the images are few."""
+"""Intervals of AP: how far off it may be because the images are few."""
 
 import contextlib
 import io
