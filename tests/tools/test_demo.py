@@ -44,6 +44,8 @@ def test_a_stage_that_fails_is_named(mini, tmp_path):
         mini,
         '--pretrain-options',
         'model.backbone.arch=huge',
+        '--detect-options',
+        *SMALL_DETECTOR,
         check=False,
     )
     assert result.returncode == 2
