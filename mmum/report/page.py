@@ -172,9 +172,14 @@ def _is_end(key: str) -> bool:
 
 def _score(metrics: dict[str, float], key: str) -> str:
     """A score of a run, with its interval where there is one."""
-    text = _number(metrics.get(key))
+    value = metrics.get(key)
+    if value == -1 and 'AP' in key:
+        return '-'  # COCO's: there is no object of this size
+    text = _number(value)
     ends = [metrics.get(key + end) for end in ENDS]
-    return text if None in ends else f'{text} ({" to ".join(map(_number, ends))})'
+    if None in ends:
+        return text
+    return f'<span class="score">{text} ({" to ".join(map(_number, ends))})</span>'
 
 
 def _number(value: float | None) -> str:

@@ -105,12 +105,12 @@ def test_settings_that_differ_and_intervals_over_seeds(tmp_path):
 def test_the_interval_of_a_score_stands_beside_it(tmp_path):
     folder = write_run(tmp_path / 'a')
     log = next(folder.glob('*/vis_data/scalars.json'))
-    ends = {'coco/segm_mAP_low': 0.15, 'coco/segm_mAP_high': 0.26}
+    ends = {'coco/segm_mAP_low': 0.15, 'coco/segm_mAP_high': 0.26, 'coco/segm_mAP_l': -1.0}
     log.write_text(
         '\n'.join([*log.read_text().splitlines()[:-1], json.dumps(dict(step=30, **ends))])
     )
     page = write_page(name_runs([str(folder)]))
-    assert '<td>0.2 (0.15 to 0.26)</td>' in page
+    assert '<span class="score">0.2 (0.15 to 0.26)</span></td><td>-</td>' in page
     assert 'segm_mAP_low' not in page and 'bootstrapped over the images' in page
 
 
