@@ -82,6 +82,10 @@ class PicturesHook(Hook):
                 name, inputs = f'{self.what}_{batch_idx}', data_batch['inputs'][0]
                 self.draw(runner, outputs[0], inputs, name, step=runner.iter)
 
+    def prepare(self, image: np.ndarray, sample: Any) -> tuple[np.ndarray, Any]:
+        """Image and data sample as they are drawn: here as they are."""
+        return image, sample
+
     @master_only
     def draw(self, runner: Any, sample: Any, inputs: Any, name: str, **kwargs: Any) -> None:
         """Draw an image.
@@ -93,5 +97,5 @@ class PicturesHook(Hook):
             name (str): Of the picture.
             **kwargs: Further arguments of ``add_datasample`` of the visualiser.
         """
-        image = image_to_draw_on(sample, inputs)
+        image, sample = self.prepare(image_to_draw_on(sample, inputs), sample)
         runner.visualizer.add_datasample(name, image, data_sample=sample, **kwargs)
