@@ -78,11 +78,6 @@ class NucleiStudy:
         )
         return dict(settings=settings, rows=rows, **more)
 
-    def each_start(self):
-        """Every start, as it is set."""
-        base = NAMES['scratch']
-        return self.about(), self.run([self.arm(start, against=base) for start in self.starts]), {}
-
     def curves(self):
         """AP of detectors after pre-trainings of several lengths."""
         arms = [self.arm('scratch')]

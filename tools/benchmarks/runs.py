@@ -24,7 +24,6 @@ METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 SEGMENTATION = ('mIoU', 'mAcc', 'aAcc')
 SCORES = {'mask AP': 'segm_mAP', 'mIoU': 'mIoU', 'top-1': 'top1'}
 CURVES = ('loss', 'mean_colour', 'interpolation')
-RESULTS = 'results'  # of a tested detector: results.bbox.json, results.segm.json
 MAX_POINTS = 60  # of a curve that a result file keeps
 
 
@@ -129,8 +128,6 @@ def _run(run, work_dir, threads, report):
     options, weights = list(run.options), run.start and weights_of(work_dir / run.start.folder)
     if run.tool == TEST:
         arguments = [weights or write_untrained(CONFIGS / run.config, run.options, folder)]
-        if run.config.startswith('detection/'):
-            options.append(f'test_evaluator.outfile_prefix={folder}/{RESULTS}')
     else:
         arguments = ['--amp', '--resume']
         if run.start or not run.pretrains:
