@@ -54,7 +54,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json', resamples=200)
 test_evaluator = val_evaluator
 
-# The steadiest of the settings that were tried, from either start: docs/recipes-for-your-domain.md.
+# Of the settings that were tried the best from scratch, and nearly that from UM-MAE: see
+# docs/recipes-for-your-domain.md.
 optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=1.0))
 max_iters = 1000
 train_cfg = dict(
