@@ -23,14 +23,10 @@ TABLES = {
         r'<!-- (\w+) -->\n(.*?)<!-- end -->', page.read_text(), flags=re.S
     )
 }
-# Which module makes the table of a result; by default the one that its name begins with.
+# The module that makes the table of a result, by the word that its name begins with; by default
+# the one of that name.
 MAKERS = dict(
-    demo='transfer',
-    htcpp_um_swin_l='detectors',
-    detector_steps_h200='detector_steps',
-    nuclei_ablations='arms',
-    nuclei_labels='arms',
-    nuclei_starts='arms',
+    demo='transfer', mini='transfer', htcpp='detectors', detector='detector_steps', nuclei='arms'
 )
 
 
@@ -52,7 +48,8 @@ def test_tables_are_those_of_the_result_files(page, name):
 @pytest.mark.parametrize('name', sorted(path.stem for path in RESULTS.glob('*.json')))
 def test_tables_are_made_of_their_json(name):
     result = json.loads((RESULTS / f'{name}.json').read_text())
-    maker = importlib.import_module(f'benchmarks.{MAKERS.get(name, name.split("_")[0])}')
+    kind = name.split('_')[0]
+    maker = importlib.import_module(f'benchmarks.{MAKERS.get(kind, kind)}')
     assert maker.table(result) == (RESULTS / f'{name}.md').read_text()
     head = result['provenance']
     assert head['command'].startswith('python tools/') and head['date'] and head['hardware']

@@ -109,25 +109,34 @@ class Trainer:
 
 
 def peak_memory(trainer_class, *arguments):
-    """Peak of this process while a trainer is built and takes two steps, in MB: of the CUDA
-    allocator, or on a CPU of the process."""
+    """Peak while a trainer is built and takes two steps, in MB: of the CUDA allocator, less what it
+    held before, or on a CPU of this process."""
+    before = 0
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
     trainer = trainer_class(*arguments)
     for _ in range(2):
         trainer.step()
     if trainer.device == 'cuda':
-        return torch.cuda.max_memory_allocated() / 1e6
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
     return peak_rss_mb()
 
 
-def peak_memory_of(module, name, *arguments):
-    """:func:`peak_memory` of a class of a module, in a fresh process.
+def peak_memory_of(trainer_class, *arguments):
+    """:func:`peak_memory` of a class of a module, on a CPU in a fresh process.
 
     Raises:
         InputError: If the process does not finish.
     """
+    if torch.cuda.is_available():
+        return peak_memory(trainer_class, *arguments)
+    name = trainer_class.__name__
     code = (
         'import mmum; from benchmarks.compare import peak_memory; '
-        f'from {module} import {name}; print("PEAK", peak_memory({name}, *{arguments!r}))'
+        f'from {trainer_class.__module__} import {name}; '
+        f'print("PEAK", peak_memory({name}, *{arguments!r}))'
     )
     done = subprocess.run(
         [sys.executable, '-c', code],
@@ -207,7 +216,7 @@ def compare(methods, size, n, image_size, dtype, repeats, steps, memory_gb, repo
             torch.cuda.empty_cache()
         report(f'{METHODS[method]}: peak memory')
         result[method]['peak_mb'] = peak_memory_of(
-            'benchmarks.compare', 'Trainer', method, size, n, image_size, dtype, device
+            Trainer, method, size, n, image_size, dtype, device
         )
     trainers = {method: Trainer(method, size, n, image_size, dtype, device) for method in methods}
     for trainer in trainers.values():

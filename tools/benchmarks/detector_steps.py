@@ -116,9 +116,7 @@ def measure(n, dtype, repeats, steps, report):
         result[method] = dict(name=name, parameters=parameters, activation_mb=trainer.kept_mb())
         del trainer
         report(f'{name}: {result[method]["activation_mb"]:.0f} MB kept')
-        result[method]['peak_mb'] = peak_memory_of(
-            'benchmarks.detector_steps', 'DetectorTrainer', method, n, dtype, device
-        )
+        result[method]['peak_mb'] = peak_memory_of(DetectorTrainer, method, n, dtype, device)
     trainers = {method: DetectorTrainer(method, n, dtype, device) for method in METHODS}
     for trainer in trainers.values():
         for _ in range(3 if device == 'cuda' else 1):

@@ -151,6 +151,11 @@ def _run(run, work_dir, threads, report):
     times = [values['time'] for values in lines if 'loss' in values and 'time' in values]
     if times:
         found['step_seconds'] = statistics.median(times)
+    elif run.tool == TRAIN:
+        raise InputError(
+            f'{folder} logged no step: it needs at least as many as default_hooks.logger.interval '
+            f'of configs/{run.config}'
+        )
     if run.pretrains:
         found |= dict(loss=curve(lines)[-1]['loss'], curve=curve(lines))
     else:
