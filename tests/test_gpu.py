@@ -13,7 +13,7 @@ pytestmark = [
 ]
 BACKBONES = dict(
     swin=lambda: UMSwin('tiny', window_size=8, compact=True, dense_window_size=16),
-    stock_swin=lambda: UMStockSwin('tiny', window_size=8),
+    stock_swin=lambda: UMStockSwin('tiny', window_size=8, pad_small_map=True),
     pvt=lambda: UMPVT('small', compact=True),
     vit=lambda: UMViT('base', img_size=128),
 )

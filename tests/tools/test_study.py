@@ -278,6 +278,14 @@ def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypa
         load_config(config, options)
 
 
+def test_a_run_that_is_too_short_to_log_a_step_is_named(nuclei_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, 'run_stage', lambda *command, **env: (1.0, ''))
+    arguments = ['--pretrain-iters', 5, '--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path]
+    code, output = call_tool('tools/study.py', 'losses', *arguments)
+    assert code == 2 and 'logged no step' in output
+    assert 'configs/selfsup/um_mae_swin_nano_nuclei.py' in output
+
+
 def test_starts_are_chosen_on_one_half_and_reported_on_the_other(nuclei_set, tmp_path, monkeypatch):
     trainer = Trainer()
     monkeypatch.setattr(runs, 'run_stage', trainer)
