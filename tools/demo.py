@@ -62,6 +62,13 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='--cfg-options of the detector',
     )
+    parser.add_argument(
+        '--detect-epochs',
+        type=int,
+        default=9,
+        metavar='N',
+        help="epochs of the detectors (default: 9, half of the config's)",
+    )
     return parser.parse_args()
 
 
@@ -98,6 +105,8 @@ def main() -> None:
     args = parse_args()
     if min(args.seeds) < 0:
         raise InputError(f'--seeds {min(args.seeds)} should not be negative')
+    if args.detect_epochs < 1:
+        raise InputError(f'--detect-epochs {args.detect_epochs} should be at least 1')
     out, begin = Path(args.out), time.time()
     check_writable(out, f'--out {out}')
     file = args.result or out / 'result.json'
@@ -113,6 +122,7 @@ def main() -> None:
         show,
         args.pretrain_options,
         args.detect_options,
+        detect_epochs=args.detect_epochs,
     )
     result = dict(provenance=provenance(), **found)
     table = transfer.table(result)

@@ -46,6 +46,9 @@ def parse_args():
             metavar='KEY=VALUE',
             help=f'--cfg-options of {head}',
         )
+    mini.add_argument(
+        '--detect-epochs', type=int, metavar='N', help="epochs of detectors (default: the configs')"
+    )
     add_common(mini, 'transfer', transfer.STARTS, list(transfer.DEFAULT_STARTS), 'data/mini')
     add_digits(mini)
     for name, (text, defaults) in NUCLEI.items():
@@ -161,6 +164,7 @@ def run_transfer(args, chart):
         args.segment_options,
         args.knn_options,
         args.digits,
+        args.detect_epochs,
     )
     result = dict(provenance=provenance(), **found)
     transfer.picture(result, chart)
@@ -226,8 +230,11 @@ def main():
         raise InputError(
             f'--seeds {" ".join(map(str, args.seeds))} should be different numbers, none negative'
         )
-    if args.jobs < 1:
-        raise InputError(f'--jobs {args.jobs} should be at least 1')
+    for name in ('jobs', 'pretrain_iters', 'detect_iters', 'detect_epochs'):
+        given = getattr(args, name, None)
+        for number in given if isinstance(given, list) else [given]:
+            if number is not None and number < 1:
+                raise InputError(f'--{name.replace("_", "-")} {number} should be at least 1')
     out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
     run = run_transfer if args.command == 'transfer' else run_nuclei

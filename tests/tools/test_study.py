@@ -169,6 +169,7 @@ def test_all_heads_share_data_and_schedule():
     [
         (['--seeds', '1', '1'], '--seeds 1 1 should be different numbers'),
         (['--jobs', '0'], '--jobs 0 should be at least 1'),
+        (['--detect-epochs', '-1'], '--detect-epochs -1 should be at least 1'),
         (['--out', 'x.txt'], '--out x.txt should end in .json'),
         (['--out', '/proc/x/y.json'], '/proc/x/y.json cannot be written'),
     ],

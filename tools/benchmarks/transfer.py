@@ -62,6 +62,7 @@ def run_transfer(
     segment_options=(),
     knn_options=(),
     digits='data/mini_classes',
+    detect_epochs=None,
 ):
     """Pre-train once a seed and method, then train every head from every start with every seed.
 
@@ -80,6 +81,7 @@ def run_transfer(
         segment_options (Sequence[str]): ``--cfg-options`` of UPerNet. Defaults to ().
         knn_options (Sequence[str]): ``--cfg-options`` of k-NN. Defaults to ().
         digits (str | Path): Images by class, for k-NN. Defaults to 'data/mini_classes'.
+        detect_epochs (int, optional): Epochs of detectors. Defaults to None: those of the configs.
 
     Returns:
         dict: ``settings``; ``pretraining`` and ``runs``: method or head and start, seed, seconds,
@@ -98,6 +100,7 @@ def run_transfer(
         if STARTS[method]
     }
     options = dict.fromkeys(HEADS, detect_options) | dict(upernet=segment_options, knn=knn_options)
+    length = ('--epochs', str(detect_epochs)) if detect_epochs else ()
     second = {
         (head, start, seed): Run(
             f'{head}_{start}_{seed}',
@@ -109,6 +112,7 @@ def run_transfer(
                 *(SCRATCH if start == 'scratch' and head != 'knn' else ()),
                 *options[head],
             ),
+            length if HEADS[head].startswith('detection/') else (),
             start=first.get((start, seeds[0] if once else seed)),
             tool=TEST if head == 'knn' else TRAIN,
         )
@@ -122,6 +126,7 @@ def run_transfer(
             once=once,
             pretrain_options=list(pretrain_options),
             detect_options=list(detect_options),
+            detect_epochs=detect_epochs,
         ),
         pretraining=[
             dict(method=method, seed=seed, **found[run]) for (method, seed), run in first.items()
@@ -167,10 +172,12 @@ def table(result):
         if result['settings']['once']
         else 'each with its own pre-trainings'
     )
+    epochs = result['settings'].get('detect_epochs')
+    length = f'Detectors: {epochs} epochs. ' if epochs else ''
     own = any(run['start'] in EPOCHS for run in result['runs'])
     caption = (
         f'{caption_of(result)} Seeds {", ".join(map(str, seeds))}, {first}, of equally many '
-        f'epochs{" where nothing else is said" if own else ""}. '
+        f'epochs{" where nothing else is said" if own else ""}. {length}'
         f'{"All" if further else "AP"} in per cent on '
         f'the validation images, mean (lowest-highest) over seeds; gain: {", ".join(scored)} minus '
         'that of the start from scratch, paired by seed, with its bootstrapped 95 % interval.'
