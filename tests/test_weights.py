@@ -31,7 +31,7 @@ def test_they_are_under_10_megabytes():
 
 
 def test_the_encoder_is_whole(unpacked):
-    backbone = mmum.load_backbone(unpacked / 'um_mae_swin_nano_nuclei.safetensors')
+    backbone = mmum.load_backbone(unpacked / 'um_mae_swin_nano_nuclei_two_stages.safetensors')
     (features,) = backbone(torch.zeros(1, 3, 128, 128))
     assert type(backbone).__name__ == 'UMSwin' and features.shape == (1, 384, 4, 4)
 

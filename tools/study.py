@@ -213,7 +213,7 @@ def run_nuclei(args, chart):
     if args.command == 'losses':
         losses.picture(result, chart)
         return result, losses.table(result)
-    if args.command == 'labels':
+    if args.command == 'labels' and len(args.labels) > 1:
         charts.ap_over(result, rows.NAMES, chart, 'labels', 'labelled images')
     elif args.command == 'curves':
         charts.ap_over(result, rows.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
