@@ -122,7 +122,8 @@ def _run(run, work_dir, threads, report):
         known = json.loads(result.read_text())
         if known.pop('command') != command:
             raise InputError(
-                f'{folder} holds a run with other settings ({result}): remove it, or give another folder'
+                f'{folder} holds a run with other settings ({result}): remove it, or give another '
+                'folder'
             )
         return known, False
     options, weights = list(run.options), run.start and weights_of(work_dir / run.start.folder)
