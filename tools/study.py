@@ -147,6 +147,18 @@ def show(line):
 
 def run_transfer(args, chart):
     """The study on the mini set: its result and its table."""
+    kinds = {transfer.HEADS[head].partition('/')[0] for head in args.heads}
+    for option, kind in (
+        ('detect_epochs', 'detection'),
+        ('detect_options', 'detection'),
+        ('segment_options', 'segmentation'),
+        ('knn_options', 'classification'),
+    ):
+        if getattr(args, option) and kind not in kinds:
+            raise InputError(
+                f'--{option.replace("_", "-")} is for heads of {kind}: none is among --heads '
+                f'{" ".join(args.heads)}'
+            )
     ensure_data('mini', args.data, Path(args.work_dir, 'data.log'), show)
     if 'knn' in args.heads:
         ensure_data('mini-classes', args.digits, Path(args.work_dir, 'data.log'), show)

@@ -170,6 +170,8 @@ def test_all_heads_share_data_and_schedule():
         (['--seeds', '1', '1'], '--seeds 1 1 should be different numbers'),
         (['--jobs', '0'], '--jobs 0 should be at least 1'),
         (['--detect-epochs', '-1'], '--detect-epochs -1 should be at least 1'),
+        (['--heads', 'knn', '--detect-epochs', '2'], '--detect-epochs is for heads of detection'),
+        (['--heads', 'htc', '--knn-options', 'a=1'], '--knn-options is for heads of classificat'),
         (['--out', 'x.txt'], '--out x.txt should end in .json'),
         (['--out', '/proc/x/y.json'], '/proc/x/y.json cannot be written'),
     ],

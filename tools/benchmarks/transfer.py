@@ -19,7 +19,7 @@ STARTS = {
     'cross_longer': 'um_cross_mae_swin_nano_mini.py',
     'simmim': 'simmim_um_swin_nano_mini.py',
 }
-# All train for as many epochs but one, whose steps are shorter: it takes as long as UM-MAE.
+# All train for as many epochs but one, whose steps are shorter: it takes about as long.
 EPOCHS = dict(cross_longer=16)
 # Backbones that were pre-trained train their first layers slower, as the configs have it; from
 # scratch these have most to learn.
