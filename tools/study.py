@@ -180,6 +180,8 @@ def run_transfer(args, chart):
     )
     result = dict(provenance=provenance(), **found)
     transfer.picture(result, chart)
+    if first := transfer.loss_rows(result):
+        losses.picture(first, chart.with_stem(f'{chart.stem}_loss'))
     return result, transfer.table(result)
 
 
@@ -223,7 +225,7 @@ def run_nuclei(args, chart):
     )[args.command]
     result = dict(provenance=provenance(), **study.result(*run()))
     if args.command == 'losses':
-        losses.picture(result, chart)
+        losses.picture(result['rows'], chart)
         return result, losses.table(result)
     if args.command == 'labels' and len(args.labels) > 1:
         charts.ap_over(result, rows.NAMES, chart, 'labels', 'labelled images')

@@ -127,6 +127,41 @@ def test_the_table_and_who_is_ahead():
     assert '`c`, h, torch t, mmum m, d.' in table and 'one pre-training a method' in table
 
 
+def test_losses_stand_beside_the_heads_where_several_seeds_pre_trained(tmp_path):
+    def first(method, seed, loss, **more):
+        curve = [dict(step=step, loss=loss + 2 / step, **more) for step in range(50, 501, 50)]
+        return dict(method=method, seed=seed, loss=curve[-1]['loss'], curve=curve)
+
+    levels = dict(mean_colour=1.0, interpolation=0.9)
+    result = dict(
+        provenance=dict(command='c', hardware='h', date='d', versions=dict(torch='t', mmum='m')),
+        runs=[
+            dict(head='knn', start=start, seed=seed, seconds=1.0, ap=dict(top1=0.5))
+            for seed in (0, 1)
+            for start in ('um_mae', 'simmim')
+        ],
+        settings=dict(once=False, pretrain_options=[], detect_options=[]),
+        pretraining=[
+            first('um_mae', 0, 0.5, **levels),
+            first('simmim', 0, 0.3),
+            first('um_mae', 1, 0.98, **levels),
+            first('simmim', 1, 0.4),
+        ],
+    )
+    table = transfer.table(result)
+    # 2 / step more: 0.54 and 1.02 at step 50, of 0.5 and 0.98 in the end
+    assert '| pre-training | 50 steps | 100 steps | 200 steps | 350 steps | 500 steps |' in table
+    assert '| UM-MAE | 0.7800 | 0.7600 |' in table and '| 1.0000 | 0.9000 | 50, 150 |' in table
+    # SimMIM logs no trivial answers, so it has no row there
+    assert 'Last loss of SimMIM: 0.354 (0.304-0.404).' in table and 'Last loss of UM' not in table
+    losses.picture(transfer.loss_rows(result), tmp_path / 'chart.png')
+    assert cv2.imread(str(tmp_path / 'chart.png')).shape[0] > 200
+    # one pre-training a method: its last loss is enough
+    once = dict(result, pretraining=result['pretraining'][:2])
+    assert 'Last loss of UM-MAE: 0.504.' in transfer.table(once)
+    assert not transfer.loss_rows(once)
+
+
 def test_all_heads_share_data_and_schedule():
     """What is compared are heads and starts, nothing else."""
     from mmum.engine.config import load_config

@@ -57,17 +57,32 @@ def first_below(curve, level):
 
 def table(result):
     """The result as Markdown."""
-    iters = result['rows'][0]['pretrain_iters']
+    seeds = ', '.join(map(str, result['rows'][0]['seeds']))
+    caption = f'{caption_of(result)} {result["settings"]["about"]} Seeds {seeds}.'
+    return table_of(result['rows'], caption)
+
+
+def table_of(rows, caption):
+    """Losses as Markdown.
+
+    Args:
+        rows (Sequence[dict]): As of ``run_losses``.
+        caption (str): What they are of; what the columns are is added.
+
+    Returns:
+        str: A table, at steps of the shortest row.
+    """
+    iters = min(row['pretrain_iters'] for row in rows)
     steps = [round(share * iters) for share in SHARES]
-    rows = []
-    for row in result['rows']:
+    lines = []
+    for row in rows:
         colour = trivial(row, 'mean_colour')
         below = [first_below(curve, colour) for curve in row['curves']]
         losses = [
             f'{statistics.fmean(loss_at(curve, step) for curve in row["curves"]):.4f}'
             for step in steps
         ]
-        rows.append(
+        lines.append(
             [
                 row['name'],
                 *losses,
@@ -76,20 +91,19 @@ def table(result):
                 ', '.join(str(step or 'not reached') for step in below),
             ]
         )
-    seeds = ', '.join(map(str, result['rows'][0]['seeds']))
-    caption = (
-        f'{caption_of(result)} {result["settings"]["about"]} Seeds {seeds}. The loss after so many '
+    caption += (
+        ' The loss after so many '
         'steps, what the mean colour of the visible units and an interpolation between them score '
         'on average, and the step from which on the loss stays below the mean colour.'
     )
     head = ['pre-training', *(f'{step} steps' for step in steps), 'mean colour', 'interpolation']
-    return markdown_table([*head, 'below the mean colour from'], rows, caption)
+    return markdown_table([*head, 'below the mean colour from'], lines, caption)
 
 
-def picture(result, path):
+def picture(rows, path):
     """Write a chart: the loss over that of the mean colour, by step; 1 is that trivial answer."""
     figure, axes = plt.subplots(figsize=(6, 3.6), dpi=120)
-    for number, row in enumerate(result['rows']):
+    for number, row in enumerate(rows):
         colour = trivial(row, 'mean_colour')
         for curve in row['curves']:
             axes.plot(
@@ -99,7 +113,7 @@ def picture(result, path):
                 label=row['name'] if curve is row['curves'][0] else None,
             )
     axes.axhline(1, color='black', linestyle=':', label='mean colour')
-    axes.set_ylim(0.7, 2)
+    axes.set_ylim(top=2)
     axes.set_xlabel('steps of pre-training')
     axes.set_ylabel('loss / loss of the mean colour')
     axes.spines[['top', 'right']].set_visible(False)

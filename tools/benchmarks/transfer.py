@@ -5,6 +5,7 @@ import statistics
 
 import matplotlib.pyplot as plt
 
+from benchmarks import losses
 from benchmarks.arms import gain_of, spread
 from benchmarks.charts import COLOURS
 from benchmarks.report import caption_of, markdown_table
@@ -182,17 +183,32 @@ def table(result):
         f'the validation images, mean (lowest-highest) over seeds; gain: {", ".join(scored)} minus '
         'that of the start from scratch, paired by seed, with its bootstrapped 95 % interval.'
     )
-    losses = {}
+    curves = loss_rows(result)
+    last = {}
     for run in result['pretraining']:
-        losses.setdefault(run['method'], []).extend([run['loss']] if 'loss' in run else [])
-    for method, values in losses.items():
-        if values:
+        last.setdefault(run['method'], []).append(run['loss'])
+    for method, values in last.items():
+        if NAMES[method] not in {row['name'] for row in curves}:
             caption += f' Last loss of {NAMES[method]}: {spread(values, 3)}.'
     names = dict(zip(METRICS, ('box AP', 'box AP50', 'mask AP', 'mask AP50')))
     names |= {key: name for name, key in further.items()}
     head = ['head', 'start', *(names[column] for column in columns)]
     head.append('gain')
-    return markdown_table(head, rows, caption)
+    second = losses.table_of(curves, 'The pre-trainings, means over seeds.') if curves else ''
+    return markdown_table(head, rows, caption) + ('\n' + second if second else '')
+
+
+def loss_rows(result):
+    """Rows for ``losses``: the pre-trainings that were made with several seeds."""
+    curves = {}
+    for run in result['pretraining']:
+        if 'mean_colour' in run['curve'][-1]:  # SimMIM has no trivial answers beside it
+            curves.setdefault(run['method'], []).append(run['curve'])
+    return [
+        dict(name=NAMES[method], pretrain_iters=seeds[0][-1]['step'], curves=seeds)
+        for method, seeds in curves.items()
+        if len(seeds) > 1
+    ]
 
 
 def picture(result, path):
