@@ -103,17 +103,20 @@ def table_of(rows, caption):
 def picture(rows, path):
     """Write a chart: the loss over that of the mean colour, by step; 1 is that trivial answer."""
     figure, axes = plt.subplots(figsize=(6, 3.6), dpi=120)
+    lowest, highest = 1.0, 1.0
     for number, row in enumerate(rows):
         colour = trivial(row, 'mean_colour')
         for curve in row['curves']:
+            values = [point['loss'] / colour for point in curve]
+            lowest, highest = min(lowest, *values), max(highest, *values)
             axes.plot(
                 [point['step'] for point in curve],
-                [point['loss'] / colour for point in curve],
+                values,
                 color=f'C{number}',
                 label=row['name'] if curve is row['curves'][0] else None,
             )
     axes.axhline(1, color='black', linestyle=':', label='mean colour')
-    axes.set_ylim(top=2)
+    axes.set_ylim(0.9 * lowest, min(2, 1.05 * highest))  # the first steps may be far above
     axes.set_xlabel('steps of pre-training')
     axes.set_ylabel('loss / loss of the mean colour')
     axes.spines[['top', 'right']].set_visible(False)
