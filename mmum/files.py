@@ -89,7 +89,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def warn_on_write_error(what: str) -> Iterator[None]:
-    """Turn a failure to write into a warning, so that training goes on.
+    """Turn a failure to write into a warning, so that training continues.
 
     Args:
         what (str): What is written inside, for the warning.
@@ -98,7 +98,7 @@ def warn_on_write_error(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         print_log(
-            f'{what} could not be written ({error.strerror or error}): training goes on '
+            f'{what} could not be written ({error.strerror or error}): training continues '
             'without it; make room',
             'current',
             logging.WARNING,

@@ -4,7 +4,7 @@
 
 Writes the table of box and mask AP to --out, with two pictures: reconstruction.png (masked input,
 reconstruction, original) and detections.png (truth, from scratch, pre-trained). The same command
-goes on where it was interrupted.
+resumes where it was interrupted.
 """
 
 import argparse

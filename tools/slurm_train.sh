@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]; GPUS (default 8), GPUS_PER_NODE (8), CPUS_PER_TASK (8),
-# SRUN_ARGS. Preempted or out of time it leaves a checkpoint and exit code 75: the same command with --resume goes on.
+# SRUN_ARGS. A job that is preempted or out of time leaves a checkpoint and exit code 75: the same command with --resume resumes it.
 set -euo pipefail
 partition=$1 job=$2 config=$3
 gpus=${GPUS:-8}

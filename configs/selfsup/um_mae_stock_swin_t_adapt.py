@@ -1,12 +1,12 @@
-# The stock Swin-T goes on from any public checkpoint on images of your own domain, with UM-MAE, and
-# back into any detector.
+# The stock Swin-T, pre-trained further with UM-MAE on images of your own domain, from any public
+# checkpoint, and back into any detector.
 #
 #   python tools/train.py configs/selfsup/um_mae_stock_swin_t_adapt.py --amp --auto-scale-lr \
 #       --cfg-options pretrained=swin_tiny_patch4_window7_224.pth data_root=FOLDER
 #   python tools/convert.py work_dirs/um_mae_stock_swin_t_adapt/epoch_50.pth swin_t.pth --to mmdet \
 #       --window-size 7
 #
-# Hardware: 1 GPU. The paper does not have it; not run here.
+# Hardware: 1 GPU. Not in the paper; not run here.
 _base_ = './um_mae_swin_t.py'
 # Weights in the names of Microsoft, timm, mmpretrain, mmdet or mmum, of any window. None: from
 # scratch.

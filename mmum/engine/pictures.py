@@ -47,7 +47,7 @@ def harmless(what: str) -> Iterator[None]:
             _said.add(what)
             reason = ' '.join(str(error).split()) or type(error).__name__
             print_log(
-                f'{what} cannot be drawn ({reason}): training goes on without',
+                f'{what} cannot be drawn ({reason}): training continues without',
                 'current',
                 logging.WARNING,
             )

@@ -59,7 +59,7 @@ def test_what_cannot_be_drawn_is_said_once(hook, tmp_path, monkeypatch):
 
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((480, 720, 3), np.uint8))
     assert run(hook, tmp_path / 'a.png', None, fail) == []
-    assert len(said) == 1 and 'cannot be drawn (no palette): training goes on without' in said[0]
+    assert len(said) == 1 and 'cannot be drawn (no palette): training continues without' in said[0]
     assert run(hook, tmp_path / 'absent.png', None, lambda: None) == [] and len(said) == 1
 
 

@@ -95,7 +95,7 @@ def test_testing(trained, mini, tmp_path):
 
 
 def test_resume(trained, mini, tmp_path):
-    """--resume goes on where the last checkpoint ended."""
+    """--resume starts where the last checkpoint ended."""
     options = [
         '--cfg-options',
         f'data_root={mini}/unlabelled',

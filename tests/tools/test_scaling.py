@@ -106,7 +106,7 @@ def test_sharded_training_is_the_same_and_leaves_one_whole_checkpoint(name, plai
         *SMALL,
     )
     assert code == 0 and 'reconstruction/loss: 1.0' in output, output[-3000:]
-    # and it goes on exactly
+    # and it resumes exactly
     (work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
     assert losses_of(launch(config, mini, work, '--resume')) == pytest.approx(losses[2:], abs=2e-4)
 

@@ -69,8 +69,8 @@ class Run:
 def run_all(runs, work_dir, jobs, report):
     """Make all runs, and the pre-trainings that they start from.
 
-    One that was finished is not made again, one that was interrupted goes on (``--resume``), so the
-    same call goes on with a study. A run begins when its own pre-training is done.
+    Finished runs are kept and interrupted ones resume (``--resume``), so the same call resumes a
+    study. A run begins when its own pre-training is done.
 
     Args:
         runs (Sequence[Run]): In the order in which they begin.

@@ -42,7 +42,7 @@ def set_amp(cfg: Config, dtype: str = 'auto') -> None:
         cfg.optim_wrapper.type = f'BFloat16{kind}OptimWrapper'
     else:
         print_log(
-            '--amp: this CPU has no bfloat16 arithmetic, training goes on in float32', 'current'
+            '--amp: this CPU has no bfloat16 arithmetic, training continues in float32', 'current'
         )
 
 

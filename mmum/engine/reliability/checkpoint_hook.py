@@ -106,8 +106,8 @@ class AtomicCheckpointHook(CheckpointHook):
         except OSError as error:
             runner.logger.warning(
                 f'the checkpoint {path} could not be written ({error.strerror or error}): training '
-                f'goes on with {self.written or "the one before"}, and the next interval tries '
-                'again; make room'
+                f'continues with {self.written or "the previous checkpoint"}, and the next '
+                'interval tries again; make room'
             )
             return False
         self.written = path

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on with, and who may use a work directory."""
+"""The checkpoint that a run resumes from, and who may use a work directory."""
 
 import os
 import subprocess
@@ -141,7 +141,7 @@ def test_a_url_is_read_safely_too(tmp_path, monkeypatch):
 
 
 def test_a_refused_run_leaves_no_lock(tmp_path, monkeypatch):
-    """In a notebook the process goes on, and another one should be able to train there."""
+    """In a notebook the process stays alive, and another one should be able to train there."""
     from mmum.engine import runner
 
     def refuse(*_):
