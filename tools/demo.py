@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--data',
         default='data/mini',
-        help='the mini data set, made if it is not there (default: data/mini)',
+        help='the mini data set, made if missing (default: data/mini)',
     )
     parser.add_argument(
         '--seeds',

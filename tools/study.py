@@ -81,7 +81,7 @@ def parse_args():
                 '--settings',
                 metavar='FILE.json',
                 help='a result of starts: learning rate and layer decay of every start (default: '
-                'those of the config)',
+                'those of the configs)',
             )
         if name in ('ablations', 'losses'):
             command.add_argument(
@@ -103,21 +103,23 @@ def add_common(command, name, starts, chosen, data):
         type=int,
         nargs='+',
         default=[0, 1, 2],
-        help='one of everything for each (default: 0 1 2)',
+        help='random seeds; every run is made with each (default: 0 1 2)',
     )
     command.add_argument('--starts', nargs='+', choices=list(starts), default=chosen)
     command.add_argument(
-        '--jobs', type=int, default=1, help='runs at a time, which share the cores (default: 1)'
+        '--jobs', type=int, default=1, help='runs at a time, sharing the cores (default: 1)'
     )
     command.add_argument(
         '--pretrain-once',
         action='store_true',
-        help='with the first seed only, for the detectors of all seeds',
+        help='pre-train with the first seed only, and start the heads of all seeds from it',
     )
-    made = ', made if it is not there' if name == 'transfer' else ' of prepare_data.py'
+    made = ', made if missing' if name == 'transfer' else ' of prepare_data.py'
     command.add_argument('--data', default=data, help=f'the data set{made} (default: {data})')
     command.add_argument(
-        '--work-dir', default='work_dirs/study', help='for runs and logs (default: work_dirs/study)'
+        '--work-dir',
+        default='work_dirs/study',
+        help='folder of runs and logs (default: work_dirs/study)',
     )
     for option, what in (
         ('--pretrain-options', 'pre-trainings'),
@@ -136,7 +138,7 @@ def add_digits(command):
     command.add_argument(
         '--digits',
         default='data/mini_classes',
-        help='the data set of prepare_data.py mini-classes, made if it is not there (default: '
+        help='the data set of prepare_data.py mini-classes, made if missing (default: '
         'data/mini_classes)',
     )
 
