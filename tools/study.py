@@ -4,6 +4,7 @@
     python tools/study.py curves --seeds 0 1 2         lengths of the pre-training, on nuclei
     python tools/study.py starts --seeds 0 1 2 3 4     starts, each with its best learning rate
     python tools/study.py labels --seeds 0 1 2         numbers of labelled images
+    python tools/study.py lengths --seeds 0 1 2        lengths of the detector
     python tools/study.py ablations --seeds 0 1 2      one change of the pre-training a row
     python tools/study.py adapt --seeds 0 1 2          weights from elsewhere, adapted or not
     python tools/study.py losses --seeds 0             loss curves of these pre-trainings
@@ -25,10 +26,13 @@ NUCLEI = dict(
     curves=('AP after pre-trainings of several lengths', dict(pretrain_iters=[300, 1000, 3000])),
     starts=('every start with its best learning rate and layer decay', {}),
     labels=('AP over the number of labelled images', dict(labels=list(nuclei.LABELS))),
+    lengths=('AP over the length of the detector', dict(detect_iters=[500, 1600])),
     ablations=('one change of the pre-training a row', {}),
     adapt=('weights from elsewhere, adapted to nuclei or not', {}),
     losses=('loss curves of the pre-trainings of the ablations', {}),
 )
+# lists of numbers, by the one study that has a row for each
+VARIED = dict(pretrain_iters='curves', labels='labels', detect_iters='lengths')
 
 
 def parse_args():
@@ -65,7 +69,9 @@ def parse_args():
         command.add_argument(
             '--pretrain-iters', type=int, nargs='+', default=[3000], help='steps of pre-trainings'
         )
-        command.add_argument('--detect-iters', type=int, default=1000, help='steps of detectors')
+        command.add_argument(
+            '--detect-iters', type=int, nargs='+', default=[1000], help='steps of detectors'
+        )
         if name in ('starts', 'adapt'):
             add_digits(command)
         if name == 'starts':
@@ -221,6 +227,7 @@ def run_nuclei(args, chart):
         curves=study.curves,
         starts=study.starts_chosen,
         labels=study.label_curve,
+        lengths=study.lengths,
         ablations=study.ablations,
         adapt=study.adapting,
         losses=study.losses,
@@ -231,6 +238,8 @@ def run_nuclei(args, chart):
         return result, losses.table(result)
     if args.command == 'labels' and len(args.labels) > 1:
         charts.ap_over(result, rows.NAMES, chart, 'labels', 'labelled images')
+    elif args.command == 'lengths' and len(args.detect_iters) > 1:
+        charts.ap_over(result, rows.NAMES, chart, 'detect_iters', 'steps of the detector')
     elif args.command == 'curves':
         charts.ap_over(result, rows.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
     else:
@@ -251,6 +260,13 @@ def main():
         for number in given if isinstance(given, list) else [given]:
             if number is not None and number < 1:
                 raise InputError(f'--{name.replace("_", "-")} {number} should be at least 1')
+    for name, command in VARIED.items():
+        given = getattr(args, name, None)
+        if given and len(given) > 1 and args.command != command:
+            raise InputError(
+                f'--{name.replace("_", "-")} {" ".join(map(str, given))}: several are for '
+                f'`study.py {command}`; give one'
+            )
     out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
     run = run_transfer if args.command == 'transfer' else run_nuclei

@@ -275,6 +275,7 @@ class Trainer:
     [
         (['curves', '--pretrain-iters', 100, 300], 5, 2),
         (['labels', '--labels', 25, 50], 6, 2),
+        (['lengths', '--detect-iters', 50, 100, '--starts', 'scratch', 'um_mae'], 4, 2),
         (['ablations'], 19, 2),
         (['starts', '--starts', 'scratch', 'um_mae', 'supervised', '--longer', 2000], 4, 2),
         (['adapt'], 4, 2),
@@ -314,6 +315,25 @@ def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypa
         several[call[1], tuple(options)] = options
     for (config, _), options in several.items():
         load_config(config, options)
+
+
+def test_gains_over_every_length_of_a_detector_from_scratch(nuclei_set, tmp_path, monkeypatch):
+    """So a row can be read at equal time too: a longer detector for the steps of pre-training."""
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    arguments = ['lengths', '--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path]
+    arguments += ['--starts', 'scratch', 'um_mae', '--pretrain-iters', 500]
+    code, output = call_tool('tools/study.py', *arguments, '--detect-iters', 50, 100)
+    assert code == 0, output[-3000:]
+    table = (tmp_path / 'lengths.md').read_text()
+    assert '| row | minus from scratch, 50 steps | minus from scratch, 100 steps |' in table
+    # 0.05 for 500 steps of pre-training, and a tenth of it on the reported half
+    assert '| UM-MAE, 50 steps | +5.5 | +5.5 |' in table
+    assert [call[call.index('--iters') + 1] for call in trainer.trainings] == [
+        *('50', '500', '50', '100', '100')
+    ]
+    code, output = call_tool('tools/study.py', 'labels', *arguments[1:], '--detect-iters', 50, 100)
+    assert code == 2 and '--detect-iters 50 100: several are for `study.py lengths`' in output
 
 
 def test_a_run_that_is_too_short_to_log_a_step_is_named(nuclei_set, tmp_path, monkeypatch):

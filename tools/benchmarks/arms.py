@@ -214,7 +214,9 @@ def table(result):
         'is compared with, paired by seed, with its bootstrapped 95 % interval.'
     )
     head = ['row', 'steps before', 'loss', 'steps', 'box AP', 'mask AP', 'mask AP50', 'gain']
-    return markdown_table(head, rows, caption) + tried_table(result.get('tried'))
+    return (
+        markdown_table(head, rows, caption) + tried_table(result.get('tried')) + pairs_table(result)
+    )
 
 
 def tried_table(tried):
@@ -228,6 +230,24 @@ def tried_table(tried):
     ]
     caption = 'Tried on the half that is chosen on:'
     return '\n' + markdown_table(['start and setting', 'seeds', 'box AP', 'mask AP'], rows, caption)
+
+
+def pairs_table(result):
+    """Gains over each of several rows (``bases`` of a result), as Markdown; nothing where the
+    result names none."""
+    bases = result.get('bases')
+    if not bases:
+        return ''
+    rows = [
+        [
+            row['name'],
+            *(gain_of(differences(dict(row, against=base), result['rows'])) for base in bases),
+        ]
+        for row in result['rows']
+        if row['name'] not in bases
+    ]
+    caption = 'Mask AP minus that of each row from scratch, paired by seed, with 95 % intervals:'
+    return '\n' + markdown_table(['row', *(f'minus {base}' for base in bases)], rows, caption)
 
 
 def spread(values, digits=1):

@@ -29,6 +29,9 @@ def mean_ap(row):
 class NucleiStudy:
     """The studies, each a method that returns ``about``, ``rows`` and what else it found.
 
+    ``label_curve`` has rows for all ``labels``, ``curves`` for all ``pretrain_iters``, ``lengths``
+    for all ``detect_iters``; otherwise the first of them counts.
+
     Attributes:
         data (str): The data set, of ``tools/prepare_data.py nuclei``.
         digits (str): Images by class, of ``tools/prepare_data.py mini-classes``.
@@ -36,7 +39,7 @@ class NucleiStudy:
         starts (Sequence[str]): Keys of ``STARTS``.
         labels (Sequence[int]): Numbers of labelled images.
         pretrain_iters (Sequence[int]): Steps of pre-trainings.
-        detect_iters (int): Steps of detectors.
+        detect_iters (Sequence[int]): Steps of detectors.
         work_dir (str | Path): For the runs and their logs.
         jobs (int): Runs at a time, which share the cores.
         report (Callable): Gets lines of progress.
@@ -57,7 +60,7 @@ class NucleiStudy:
     starts: list
     labels: list
     pretrain_iters: list
-    detect_iters: int
+    detect_iters: list
     work_dir: str
     jobs: int
     report: object
@@ -151,6 +154,21 @@ class NucleiStudy:
         ]
         return self.about('labelled images as said'), self.run(arms), {}
 
+    def lengths(self):
+        """AP over the length of the detector, from every start."""
+        arms = [
+            self.arm(
+                start,
+                steps=steps,
+                end=f', {steps} steps',
+                against=f'{NAMES["scratch"]}, {steps} steps',
+            )
+            for steps in self.detect_iters
+            for start in self.starts
+        ]
+        scratch = [arm.name for arm in arms if arm.factors['start'] == 'scratch']
+        return self.about(steps='steps as said'), self.run(arms), dict(bases=scratch)
+
     def ablations(self):
         """Changes of the pre-training, one a row."""
         reference = NAMES['um_mae']
@@ -191,14 +209,14 @@ class NucleiStudy:
         seeds = seeds or self.seeds
         return run_arms(arms, seeds, self.work_dir, self.jobs, self.report, self.once)
 
-    def about(self, images=None):
+    def about(self, images=None, steps=None):
         """The setting in words."""
         images = images or f'{self.labels[0]} labelled images'
+        steps = steps or f'{self.detect_iters[0]} steps'
         all_images = len(read_coco(Path(self.data, 'annotations', 'train.json'))['images'])
         about = (
             f'Mask R-CNN with a very small Swin on {Path(self.data).name.replace("_", " ")}, '
-            f'{images}, {self.detect_iters} steps; pre-training on the {all_images} training '
-            'images.'
+            f'{images}, {steps}; pre-training on the {all_images} training images.'
         )
         if self.settings:
             chosen = '; '.join(
@@ -217,8 +235,9 @@ class NucleiStudy:
         against=None,
         row=None,
         end='',
+        steps=None,
     ):
-        """A row: a start, and a detector on so many labelled images.
+        """A row: a start, and a detector on so many labelled images, of so many steps.
 
         ``end`` are words after its name; True stands for the setting.
         """
@@ -234,7 +253,7 @@ class NucleiStudy:
         return Arm(
             name,
             DETECTOR,
-            self.detect_iters,
+            steps or self.detect_iters[0],
             (
                 f'data_root={self.data}/',
                 f'train_annotations=annotations/{annotations}.json',
