@@ -114,6 +114,10 @@ def test_iterations_stretch_the_schedule(iters):
     detector = load_config('mask-rcnn_um-swin-nano_fpn_nuclei')
     set_iters(detector, iters)
     assert detector.train_cfg.val_interval == detector.train_cfg.max_iters == iters
+    assert detector.default_hooks.checkpoint.interval == 250  # of a part: it stays
+    detector = load_config('mask-rcnn_um-swin-nano_fpn_nuclei')
+    detector.default_hooks.checkpoint.interval = detector.train_cfg.max_iters
+    set_iters(detector, iters)
     assert detector.default_hooks.checkpoint.interval == iters
     with pytest.raises(InputError, match='--iters 3 is for configs that train by iters.*--epochs'):
         set_iters(load_config('um_mae_swin_t'), 3)
