@@ -235,9 +235,7 @@ def tried_table(tried):
 def pairs_table(result):
     """Gains over each of several rows (``bases`` of a result), as Markdown; nothing where the
     result names none."""
-    bases = result.get('bases')
-    if not bases:
-        return ''
+    bases = result.get('bases', ())
     rows = [
         [
             row['name'],
@@ -246,6 +244,8 @@ def pairs_table(result):
         for row in result['rows']
         if row['name'] not in bases
     ]
+    if not bases or not rows:
+        return ''
     caption = 'Mask AP minus that of each row from scratch, paired by seed, with 95 % intervals:'
     return '\n' + markdown_table(['row', *(f'minus {base}' for base in bases)], rows, caption)
 
