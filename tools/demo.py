@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from benchmarks import CONFIGS, ROOT, transfer
 from benchmarks.report import check_out, provenance, write_result
+from benchmarks.runs import Runs
 from benchmarks.stages import ensure_data, run_stage
 
 from mmum.cli.command import argument_parser, run_command
@@ -112,14 +113,13 @@ def main() -> None:
     file = args.result or out / 'result.json'
     check_out(file)
     ensure_data('mini', args.data, out / 'data.log', show)
+    jobs = 1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1)
     found = transfer.run_transfer(
-        out,
+        Runs(out, jobs, show),
         args.data,
         args.seeds,
         STARTS,
         [HEAD],
-        1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1),
-        show,
         args.pretrain_options,
         args.detect_options,
         detect_epochs=args.detect_epochs,

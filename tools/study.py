@@ -9,13 +9,15 @@
     python tools/study.py adapt --seeds 0 1 2          weights from elsewhere, adapted or not
     python tools/study.py losses --seeds 0             loss curves of these pre-trainings
 
-Finished runs are kept: the same command resumes a study that was interrupted.
+Finished runs are kept: the same command resumes a study that was interrupted. On another machine,
+--known takes over the runs that a result file records.
 """
 
 from pathlib import Path
 
 from benchmarks import arms, charts, losses, nuclei, rows, transfer
 from benchmarks.report import check_out, provenance, write_result
+from benchmarks.runs import Runs
 from benchmarks.settings import DEFAULTS, read_settings
 from benchmarks.stages import ensure_data
 
@@ -127,6 +129,14 @@ def add_common(command, name, starts, chosen, data):
         default='work_dirs/study',
         help='folder of runs and logs (default: work_dirs/study)',
     )
+    command.add_argument(
+        '--known',
+        nargs='+',
+        default=[],
+        metavar='FILE.json',
+        help='result files of other studies, maybe of other machines: a run that one of them '
+        'records is not made again',
+    )
     for option, what in (
         ('--pretrain-options', 'pre-trainings'),
         ('--detect-options', 'detectors'),
@@ -153,7 +163,7 @@ def show(line):
     print(line, flush=True)
 
 
-def run_transfer(args, chart):
+def run_transfer(args, runs, chart):
     """The study on the mini set: its result and its table."""
     kinds = {transfer.HEADS[head].partition('/')[0] for head in args.heads}
     for option, kind in (
@@ -171,13 +181,11 @@ def run_transfer(args, chart):
     if 'knn' in args.heads:
         ensure_data('mini-classes', args.digits, Path(args.work_dir, 'data.log'), show)
     found = transfer.run_transfer(
-        args.work_dir,
+        runs,
         args.data,
         args.seeds,
         args.starts,
         args.heads,
-        args.jobs,
-        show,
         args.pretrain_options,
         args.detect_options,
         args.pretrain_once,
@@ -193,7 +201,7 @@ def run_transfer(args, chart):
     return result, transfer.table(result)
 
 
-def run_nuclei(args, chart):
+def run_nuclei(args, runs, chart):
     """A study on nuclei: its result and its table."""
     if not Path(args.data, 'annotations', 'val_report.json').is_file():
         raise InputError(
@@ -213,9 +221,7 @@ def run_nuclei(args, chart):
         args.labels,
         args.pretrain_iters,
         args.detect_iters,
-        args.work_dir,
-        args.jobs,
-        show,
+        runs,
         args.pretrain_once,
         args.pretrain_options,
         args.detect_options,
@@ -270,7 +276,8 @@ def main():
     out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
     run = run_transfer if args.command == 'transfer' else run_nuclei
-    result, table = run(args, out.with_suffix('.png'))
+    runs = Runs(args.work_dir, args.jobs, show, args.known)
+    result, table = run(args, runs, out.with_suffix('.png'))
     write_result(out, result, table)
     print(f'\n{table}\nwritten to {out}, and {out.with_suffix(".png")}')
 

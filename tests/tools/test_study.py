@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from benchmarks import arms, losses, nuclei, runs, transfer
+from benchmarks import arms, losses, nuclei, report, runs, scores, transfer
 
 from tests.helpers import (
     ROOT,
@@ -78,7 +78,7 @@ def test_a_study_and_going_on_with_it(mini, tmp_path, monkeypatch):
     assert [run['method'] for run in found['pretraining']] == ['simmim']
     assert [run['start'] for run in found['runs']] == 3 * ['scratch', 'simmim']
     assert [sorted(run['ap']) for run in found['runs'][1::2]] == [
-        sorted(runs.METRICS),
+        sorted(scores.METRICS),
         ['aAcc', 'mAcc', 'mIoU'],
         ['top1'],
     ]
@@ -244,7 +244,7 @@ class Trainer:
         if command[0].endswith('test.py'):
             assert 'val_report.json' in ' '.join(command)
             ap = 1.1 * float(Path(command[2]).with_name('ap').read_text())
-            lines.append({f'coco/{metric}': ap for metric in runs.METRICS})
+            lines.append({f'coco/{metric}': ap for metric in scores.METRICS})
         elif 'detection' not in command[1]:
             iters = int(command[command.index('--iters') + 1])
             (folder / 'backbone.safetensors').touch()
@@ -264,7 +264,7 @@ class Trainer:
             (folder / 'last_checkpoint').write_text(str(folder / 'iter_1.pth'))
             (folder / 'ap').write_text(str(ap))
             lines.append(dict(loss=1.0, time=0.25))
-            lines.append({f'coco/{metric}': ap for metric in runs.METRICS})
+            lines.append({f'coco/{metric}': ap for metric in scores.METRICS})
         text = ''.join(json.dumps(line) + '\n' for line in lines)
         (folder / 'x' / 'vis_data' / 'scalars.json').write_text(text)
         return 1.0, ''
@@ -412,6 +412,67 @@ def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, 
     assert code == 2 and 'holds a run with other settings' in output.splitlines()[-1]
     code, output = call_tool('tools/study.py', 'labels', *common, '--settings', tmp_path / 'x.json')
     assert code == 2 and 'x.json is no result of `python tools/study.py starts`' in output
+
+
+def test_known_runs_of_another_machine_are_not_made_again(nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    common = ['--seeds', 0, '--data', nuclei_set, '--starts', 'scratch', 'um_mae']
+    common += ['--pretrain-iters', 500]
+
+    def study(name, folder, *arguments):
+        return call_tool(
+            'tools/study.py', name, *common, *arguments, '--work-dir', tmp_path / folder
+        )
+
+    elsewhere = dict(hardware='1 x GPU', date='2026-01-01', versions=dict(mmum='0', torch='t'))
+    with monkeypatch.context() as there:
+        there.setattr(runs, 'made_here', lambda: elsewhere)
+        code, output = study('labels', 'there', '--labels', 50)
+    assert code == 0, output[-3000:]
+    known = tmp_path / 'there' / 'labels.json'
+    before = len(trainer.commands)
+    assert before == 5  # a pre-training, two detectors, two tests
+    code, output = study('labels', 'here', '--labels', 25, 50, '--known', known)
+    assert code == 0 and output.count(f'in {known}') == 4, output[-3000:]
+    # the detector of 25 labels starts from the pre-training, whose weights are not in the file
+    made = [command[command.index('--work-dir') + 1] for command in trainer.commands[before:]]
+    assert sorted(Path(folder).name.split('_')[0] for folder in made) == [
+        *('detect', 'detect', 'pretrain', 'test', 'test')
+    ]
+    assert sum('25_labels' in folder for folder in made) == 4
+    result = json.loads((tmp_path / 'here' / 'labels.json').read_text())
+    first = json.loads(known.read_text())
+    assert [row['ap'] for row in result['rows'][2:]] == [row['ap'] for row in first['rows']]
+    assert len(result['record']) == 9
+    table = (tmp_path / 'here' / 'labels.md').read_text()
+    assert '4 of its 9 runs: 1 x GPU, torch t, mmum 0, 2026-01-01.' in table
+    head = dict(first['provenance'], **elsewhere)
+    assert 'of its' not in report.caption_of(dict(first, provenance=head))
+    # of the next study every run is here or known
+    before = len(trainer.commands)
+    code, output = study('labels', 'here', '--labels', 25, 50, '--known', known)
+    assert code == 0 and len(trainer.commands) == before
+    code, output = study('labels', 'new', '--labels', 50, '--known', known)
+    assert code == 0 and len(trainer.commands) == before and output.count(f'in {known}') == 5
+    # what is recorded with other settings stops the study
+    options = ['--detect-options', 'randomness.x=1']
+    code, output = study('labels', 'other', '--labels', 50, '--known', known, *options)
+    assert code == 2 and f'{known} holds a run with other settings' in output.splitlines()[-1]
+    code, output = study('labels', 'other', '--known', tmp_path / 'x.json')
+    assert code == 2 and 'x.json is no result of `python tools/study.py`' in output
+
+
+def test_a_start_without_weights_is_named(nuclei_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, 'run_stage', Trainer())
+    arguments = ['--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path]
+    arguments += ['--starts', 'um_mae', '--pretrain-iters', 500]
+    code, output = call_tool('tools/study.py', 'labels', '--labels', 50, *arguments)
+    assert code == 0, output[-3000:]
+    (weights,) = tmp_path.glob('pretrain_*/backbone.safetensors')
+    weights.unlink()
+    code, output = call_tool('tools/study.py', 'labels', '--labels', 25, *arguments)
+    assert code == 2 and f'{weights.parent} has a result and no weights' in output
 
 
 def test_what_is_adapted_starts_from_what_was_trained_before(nuclei_set, tmp_path, monkeypatch):

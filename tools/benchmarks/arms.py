@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import caption_of, markdown_table
-from benchmarks.runs import TEST, Run, run_all
+from benchmarks.runs import TEST, Run
 
 RESAMPLES = 10_000
 MAX_NAME = 90  # characters of one part of a folder name: file systems take 255
@@ -114,15 +114,13 @@ def slug(*parts):
     return f'{name[:MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
 
 
-def run_arms(arms, seeds, work_dir, jobs, report, once=False):
+def run_arms(arms, seeds, runs, once=False):
     """Make the runs of all arms, seed by seed.
 
     Args:
         arms (Sequence[Arm]): The rows.
         seeds (Sequence[int]): Every arm is made with each.
-        work_dir (str | Path): For the runs and their logs.
-        jobs (int): Runs at a time, which share the cores.
-        report (Callable): Gets lines of progress.
+        runs (Runs): Makes them.
         once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults
             to False.
 
@@ -137,7 +135,7 @@ def run_arms(arms, seeds, work_dir, jobs, report, once=False):
         for arm in arms
     }
     tests = {(arm, seed): arm.test_run(run) for (arm, seed), run in detectors.items()}
-    found = run_all(list(tests.values()), work_dir, jobs, report)
+    found = runs.make(list(tests.values()))
     rows = []
     for arm in arms:
         mine = [detectors[arm, seed] for seed in seeds]

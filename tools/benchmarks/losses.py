@@ -5,34 +5,31 @@ import statistics
 import matplotlib.pyplot as plt
 
 from benchmarks.report import caption_of, markdown_table
-from benchmarks.runs import run_all
 
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)  # of the steps, at which the table has the loss
 
 
-def run_losses(arms, seeds, work_dir, jobs, report):
+def run_losses(arms, seeds, runs):
     """Make the pre-trainings of all arms.
 
     Args:
         arms (Sequence[Arm]): Rows with a pre-training.
         seeds (Sequence[int]): Every one is made with each.
-        work_dir (str | Path): For the runs and their logs.
-        jobs (int): Runs at a time, which share the cores.
-        report (Callable): Gets lines of progress.
+        runs (Runs): Makes them.
 
     Returns:
         list[dict]: Of every arm ``name``, ``pretrain_iters`` and ``seeds``, and by seed ``seconds``
         and ``curves``.
     """
-    runs = {(arm, seed): arm.detector_run(seed, seed).start for seed in seeds for arm in arms}
-    found = run_all(list(runs.values()), work_dir, jobs, report)
+    first = {(arm, seed): arm.detector_run(seed, seed).start for seed in seeds for arm in arms}
+    found = runs.make(list(first.values()))
     return [
         dict(
             name=arm.name,
             pretrain_iters=arm.pretrain_iters,
             seeds=list(seeds),
-            seconds=[found[runs[arm, seed]]['seconds'] for seed in seeds],
-            curves=[found[runs[arm, seed]]['curve'] for seed in seeds],
+            seconds=[found[first[arm, seed]]['seconds'] for seed in seeds],
+            curves=[found[first[arm, seed]]['curve'] for seed in seeds],
         )
         for arm in arms
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.arms import Arm, Stage, percent, run_arms
 from benchmarks.losses import run_losses
 from benchmarks.rows import ABLATIONS, ADAPTING, NAMES, STARTS
+from benchmarks.runs import Runs
 from benchmarks.settings import DEFAULTS, Setting
 from mmum.datasets.coco.read import read_coco
 
@@ -40,9 +41,7 @@ class NucleiStudy:
         labels (Sequence[int]): Numbers of labelled images.
         pretrain_iters (Sequence[int]): Steps of pre-trainings.
         detect_iters (Sequence[int]): Steps of detectors.
-        work_dir (str | Path): For the runs and their logs.
-        jobs (int): Runs at a time, which share the cores.
-        report (Callable): Gets lines of progress.
+        runs (Runs): Makes the runs.
         once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults to
             False.
         pretrain_options (Sequence[str]): ``--cfg-options`` of all pre-trainings. Defaults to ().
@@ -61,9 +60,7 @@ class NucleiStudy:
     labels: list
     pretrain_iters: list
     detect_iters: list
-    work_dir: str
-    jobs: int
-    report: object
+    runs: Runs
     once: bool = False
     pretrain_options: tuple = ()
     detect_options: tuple = ()
@@ -79,7 +76,7 @@ class NucleiStudy:
             pretrain_options=list(self.pretrain_options),
             detect_options=list(self.detect_options),
         )
-        return dict(settings=settings, rows=rows, **more)
+        return dict(settings=settings, rows=rows, record=self.runs.record, **more)
 
     def curves(self):
         """AP of detectors after pre-trainings of several lengths."""
@@ -203,11 +200,11 @@ class NucleiStudy:
         arms += [self.arm(ABLATIONS[row][0], row=row) for row in self.rows if ABLATIONS[row][0]]
         about = 'A very small Swin on the 497 training images of nuclei, crops of 128 px, batch 64.'
         arms = [arm for arm in arms if arm.stages]
-        return about, run_losses(arms, self.seeds, self.work_dir, self.jobs, self.report), {}
+        return about, run_losses(arms, self.seeds, self.runs), {}
 
     def run(self, arms, seeds=None):
         seeds = seeds or self.seeds
-        return run_arms(arms, seeds, self.work_dir, self.jobs, self.report, self.once)
+        return run_arms(arms, seeds, self.runs, self.once)
 
     def about(self, images=None, steps=None):
         """The setting in words."""

@@ -7,6 +7,7 @@ import re
 import resource
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -56,14 +57,19 @@ def program():
     return ['mmum', path.stem] if '.mim' in path.parts else ['python', str(path)]
 
 
-def provenance():
-    """The head of a result file."""
+def made_here():
+    """Where and when: hardware, date and versions."""
     return dict(
-        command=shlex.join([*program(), *[str(argument) for argument in sys.argv[1:]]]),
         hardware=hardware(),
         date=datetime.date.today().isoformat(),
         versions=dict(mmum=mmum.__version__, torch=torch.__version__),
     )
+
+
+def provenance():
+    """The head of a result file."""
+    command = shlex.join([*program(), *[str(argument) for argument in sys.argv[1:]]])
+    return dict(command=command, **made_here())
 
 
 def markdown_table(head, rows, caption):
@@ -73,13 +79,27 @@ def markdown_table(head, rows, caption):
 
 
 def caption_of(result):
-    """Command, hardware and date of a result, for its table."""
-    head = result['provenance']
-    versions = head['versions']
-    return (
-        f'`{head["command"]}`, {head["hardware"]}, torch {versions["torch"]}, mmum '
-        f'{versions["mmum"]}, {head["date"]}.'
-    )
+    """Command, hardware and date of a result, for its table; and of the runs that it records, in
+    what those differ that were made elsewhere or earlier."""
+    head, record = result['provenance'], result.get('record', {})
+    here = _parts(head)
+    others = Counter(tuple(_parts(run['made'])) for run in record.values() if 'made' in run)
+    caption = f'`{head["command"]}`, {", ".join(here)}.'
+    for parts, number in others.items():
+        differ = [part for part in parts if part not in here]
+        if differ:
+            caption += f' {number} of its {len(record)} runs: {", ".join(differ)}.'
+    return caption
+
+
+def _parts(made):
+    versions = made['versions']
+    return [
+        made['hardware'],
+        f'torch {versions["torch"]}',
+        f'mmum {versions["mmum"]}',
+        made['date'],
+    ]
 
 
 def check_out(path):

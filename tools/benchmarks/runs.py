@@ -13,6 +13,8 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from benchmarks import CONFIGS, ROOT
+from benchmarks.report import made_here
+from benchmarks.scores import curve, last_ap, score
 from benchmarks.stages import logged, run_stage
 from mmum.cli.command import add_config_options
 from mmum.engine.config import load_config
@@ -20,11 +22,7 @@ from mmum.errors import InputError
 from mmum.files import atomic_write
 
 TRAIN, TEST = 'tools/train.py', 'tools/test.py'
-METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
-SEGMENTATION = ('mIoU', 'mAcc', 'aAcc')
-SCORES = {'mask AP': 'segm_mAP', 'mIoU': 'mIoU', 'top-1': 'top1'}
-CURVES = ('loss', 'mean_colour', 'interpolation')
-MAX_POINTS = 60  # of a curve that a result file keeps
+MADE = 'made now'
 
 
 @dataclass(frozen=True)
@@ -66,89 +64,160 @@ class Run:
         return [*self.start.all_starts(), self.start] if self.start else []
 
 
-def run_all(runs, work_dir, jobs, report):
-    """Make all runs, and the pre-trainings that they start from.
+class Runs:
+    """Makes runs, several at a time, and knows those that are made.
 
     Finished runs are kept and interrupted ones resume (``--resume``), so the same call resumes a
-    study. A run begins when its own pre-training is done.
+    study.
 
     Args:
-        runs (Sequence[Run]): In the order in which they begin.
         work_dir (str | Path): For the runs and their logs.
         jobs (int): Runs at a time, which share the cores.
         report (Callable): Gets lines of progress.
+        known (Sequence[str | Path]): Result files of other studies, maybe of other machines: a run
+            that one of them records is not made again. Defaults to (): none.
 
-    Returns:
-        dict[Run, dict]: Of every run ``seconds`` and, of a training, ``step_seconds``, the median
-        of a step; ``loss`` and ``curve`` of a pre-training, ``ap`` of all others.
+    Attributes:
+        record (dict): By the folder of every run: its ``command``, ``made`` (hardware, date,
+            versions), and what was found.
+
+    Raises:
+        InputError: If a file of ``known`` records no runs.
     """
-    starts = [start for run in runs for start in run.all_starts()]
-    waiting = list(dict.fromkeys([*starts, *runs]))
-    found, going = {}, {}
-    total, begin, made = len(waiting), time.time(), 0
-    # runs share the cores, unless the environment says how many threads each has
-    share = max(1, (os.cpu_count() or 1) // jobs)
-    threads = os.environ.get('OMP_NUM_THREADS', str(share))
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            while waiting or going:
-                ready = [run for run in waiting if run.start is None or run.start in found]
-                for run in ready[: jobs - len(going)]:
-                    waiting.remove(run)
-                    going[pool.submit(_run, run, Path(work_dir), threads, report)] = run
-                done, _ = wait(going, return_when=FIRST_COMPLETED)
-                for future in done:
-                    run = going.pop(future)
-                    found[run], new = future.result()
-                    made += new
-                    spent = time.time() - begin
-                    rest = spent / made * (total - len(found)) / 60 if made else 0
-                    left = f', about {rest:.0f} left' if made else ''
-                    report(
-                        f'[{len(found)}/{total}] {spent / 60:.0f} min{left}: '
-                        f'{run.title}: {_summary(found[run], new)}'
-                    )
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return found
 
+    def __init__(self, work_dir, jobs, report, known=()):
+        self.work_dir, self.jobs, self.report = Path(work_dir), jobs, report
+        self.record = {}
+        self.known = {
+            folder: (found, path) for path in known for folder, found in read_known(path).items()
+        }
 
-def _run(run, work_dir, threads, report):
-    """Make one run, unless it is finished: what is known of it, and whether it was made now."""
-    folder = work_dir / run.folder
-    result, command = folder / 'result.json', list(run.command)
-    if result.exists():
-        known = json.loads(result.read_text())
-        if known.pop('command') != command:
-            raise InputError(
-                f'{folder} holds a run with other settings ({result}): remove it, or give another '
-                'folder'
+    def make(self, runs):
+        """Make runs, and the pre-trainings that they start from.
+
+        A run begins when its own pre-training is done.
+
+        Args:
+            runs (Sequence[Run]): In the order in which they begin.
+
+        Returns:
+            dict[Run, dict]: Of every run ``seconds`` and, of a training, ``step_seconds``, the
+            median of a step; ``loss`` and ``curve`` of a pre-training, ``ap`` of all others.
+
+        Raises:
+            InputError: If a run fails, or one of that name has other settings.
+        """
+        starts = [start for run in runs for start in run.all_starts()]
+        waiting = list(dict.fromkeys([*starts, *runs]))
+        missing = self._missing(waiting)
+        found, going = {}, {}
+        total, begin, made = len(waiting), time.time(), 0
+        # runs share the cores, unless the environment says how many threads each has
+        share = max(1, (os.cpu_count() or 1) // self.jobs)
+        threads = os.environ.get('OMP_NUM_THREADS', str(share))
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                while waiting or going:
+                    ready = [run for run in waiting if run.start is None or run.start in found]
+                    for run in ready[: self.jobs - len(going)]:
+                        waiting.remove(run)
+                        going[pool.submit(self._make, run, run in missing, threads)] = run
+                    done, _ = wait(going, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        run = going.pop(future)
+                        found[run], how = future.result()
+                        made += how == MADE
+                        spent = time.time() - begin
+                        rest = spent / made * (total - len(found)) / 60 if made else 0
+                        left = f', about {rest:.0f} left' if made else ''
+                        self.report(
+                            f'[{len(found)}/{total}] {spent / 60:.0f} min{left}: '
+                            f'{run.title}: {_summary(found[run]) if how == MADE else how}'
+                        )
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        self.record |= {run.folder: dict(found[run], command=list(run.command)) for run in found}
+        return found
+
+    def _missing(self, runs):
+        """Those that have to be made, because their results are missing, or the weights that
+        another one of them starts from."""
+        missing = set()
+
+        def look(run, weights):
+            here = self._result(run).exists()
+            if here or run.folder in self.known and not weights:
+                return
+            missing.add(run)
+            if run.start:
+                look(run.start, weights=True)
+
+        for run in runs:
+            look(run, weights=False)
+        return missing
+
+    def _result(self, run):
+        return self.work_dir / run.folder / 'result.json'
+
+    def _make(self, run, is_missing, threads):
+        """Make one run, unless it is finished: what is known of it, and how that is known."""
+        folder, result = self.work_dir / run.folder, self._result(run)
+        if not is_missing:
+            here = result.exists()
+            known, path = (
+                (json.loads(result.read_text()), folder) if here else self.known[run.folder]
             )
-        return known, False
-    options, weights = list(run.options), run.start and weights_of(work_dir / run.start.folder)
-    if run.tool == TEST:
-        arguments = [weights or write_untrained(CONFIGS / run.config, run.options, folder)]
-    else:
-        arguments = ['--amp', '--resume']
-        if run.start or not run.pretrains:
-            options.append(f'pretrained={weights}')
-    seconds, _ = run_stage(
-        run.title,
-        work_dir / f'{run.folder}.log',
-        ROOT / run.tool,
-        CONFIGS / run.config,
-        *arguments,
-        '--work-dir',
-        folder,
-        *run.arguments,
-        '--cfg-options',
-        *options,
-        report=report,
-        OMP_NUM_THREADS=threads,
-    )
-    lines = list(logged(folder))
-    found = dict(seconds=seconds)
+            known = dict(known)
+            if known.pop('command') != list(run.command):
+                remedy = 'remove it, or give another folder' if here else 'leave the file out'
+                raise InputError(f'{path} holds a run with other settings ({run.folder}): {remedy}')
+            return known, 'was there' if here else f'in {path}'
+        options, weights = list(run.options), run.start and weights_of(self.work_dir, run.start)
+        if run.tool == TEST:
+            arguments = [weights or write_untrained(CONFIGS / run.config, run.options, folder)]
+        else:
+            arguments = ['--amp', '--resume']
+            if run.start or not run.pretrains:
+                options.append(f'pretrained={weights}')
+        seconds, _ = run_stage(
+            run.title,
+            self.work_dir / f'{run.folder}.log',
+            ROOT / run.tool,
+            CONFIGS / run.config,
+            *arguments,
+            '--work-dir',
+            folder,
+            *run.arguments,
+            '--cfg-options',
+            *options,
+            report=self.report,
+            OMP_NUM_THREADS=threads,
+        )
+        found = dict(read_log(run, folder), seconds=seconds, made=made_here())
+        atomic_write(result, json.dumps(dict(found, command=list(run.command))).encode())
+        return found, MADE
+
+
+def read_known(path):
+    """The runs that a result file records, by their folders.
+
+    Raises:
+        InputError: If it records none.
+    """
+    try:
+        record = json.loads(Path(path).read_text())['record']
+        return {folder: dict(found) for folder, found in record.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'--known {path} is no result of `python tools/study.py` that records its runs '
+            f'({type(error).__name__}: {error})'
+        ) from error
+
+
+def read_log(run, folder):
+    """What the log of a finished run says: ``step_seconds``, ``loss`` and ``curve``, ``ap``."""
+    lines, found = list(logged(folder)), {}
     times = [values['time'] for values in lines if 'loss' in values and 'time' in values]
     if times:
         found['step_seconds'] = statistics.median(times)
@@ -158,17 +227,21 @@ def _run(run, work_dir, threads, report):
             f'of configs/{run.config}'
         )
     if run.pretrains:
-        found |= dict(loss=curve(lines)[-1]['loss'], curve=curve(lines))
-    else:
-        found['ap'] = last_ap(lines)
-    atomic_write(result, json.dumps(dict(found, command=command)).encode())
-    return found, True
+        return dict(found, loss=curve(lines)[-1]['loss'], curve=curve(lines))
+    return dict(found, ap=last_ap(lines))
 
 
-def weights_of(folder):
+def weights_of(work_dir, run):
     """The weights that a run left: of a pre-training the backbone alone."""
-    backbone = folder / 'backbone.safetensors'
-    return backbone if backbone.exists() else (folder / 'last_checkpoint').read_text().strip()
+    folder = work_dir / run.folder
+    backbone, last = folder / 'backbone.safetensors', folder / 'last_checkpoint'
+    if backbone.exists():
+        return backbone
+    if not last.exists():
+        raise InputError(
+            f'{folder} has a result and no weights: remove the folder, and the run is made again'
+        )
+    return last.read_text().strip()
 
 
 def write_untrained(config, options, folder):
@@ -185,42 +258,10 @@ def write_untrained(config, options, folder):
     return folder / 'untrained.pth'
 
 
-def _summary(found, new):
-    if not new:
-        return 'was there'
+def _summary(found):
     if 'ap' in found:
         name, metric = score(found['ap'])
         score_text = f'{name} {100 * found["ap"][metric]:.1f}'
     else:
         score_text = f'loss {found["loss"]:.3f}'
     return f'{found["seconds"]:.0f} s, {score_text}'
-
-
-def score(metrics):
-    """The one number of a transfer: its name, and its metric."""
-    return next((name, metric) for name, metric in SCORES.items() if metric in metrics)
-
-
-def last_ap(lines):
-    """Metrics of a run's last validation or test, from 0 to 1: the AP of a detector, the IoU of a
-    segmentation, the accuracy of a classifier or of k-NN."""
-    found = {}
-    for values in lines:
-        if 'coco/segm_mAP' in values:
-            found = {metric: values[f'coco/{metric}'] for metric in METRICS}
-        elif 'mIoU' in values:
-            found = {metric: values[metric] / 100 for metric in SEGMENTATION}
-        elif 'accuracy/top1' in values:
-            found = dict(top1=values['accuracy/top1'] / 100)
-    return found
-
-
-def curve(lines):
-    """Read the loss and the trivial answers that were logged, at up to MAX_POINTS steps."""
-    points = [
-        dict(step=values['step'], **{key: values[key] for key in CURVES if key in values})
-        for values in lines
-        if 'loss' in values
-    ]
-    apart = -(-len(points) // MAX_POINTS)
-    return points[(len(points) - 1) % apart :: apart]

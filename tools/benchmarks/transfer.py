@@ -9,7 +9,8 @@ from benchmarks import losses
 from benchmarks.arms import gain_of, spread
 from benchmarks.charts import COLOURS
 from benchmarks.report import caption_of, markdown_table
-from benchmarks.runs import METRICS, SCORES, TEST, TRAIN, Run, run_all, score
+from benchmarks.runs import TEST, TRAIN, Run
+from benchmarks.scores import METRICS, SCORES, score
 
 # start of the detector -> its pre-training, on the same images, with the same backbone
 STARTS = {
@@ -50,13 +51,11 @@ NAMES = dict(
 
 
 def run_transfer(
-    work_dir,
+    runs,
     data,
     seeds,
     starts,
     heads,
-    jobs,
-    report,
     pretrain_options=(),
     detect_options=(),
     once=False,
@@ -68,13 +67,11 @@ def run_transfer(
     """Pre-train once a seed and method, then train every head from every start with every seed.
 
     Args:
-        work_dir (str | Path): For the runs and their logs.
+        runs (Runs): Makes the runs.
         data (str | Path): The mini data set.
         seeds (Sequence[int]): One of everything for each.
         starts (Sequence[str]): Keys of ``STARTS``.
         heads (Sequence[str]): Keys of ``HEADS``.
-        jobs (int): Runs at a time, which share the cores.
-        report (Callable): Gets lines of progress.
         pretrain_options (Sequence[str]): ``--cfg-options`` of pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of detectors. Defaults to ().
         once (bool): Pre-train with the first seed only, for the heads of all seeds. Defaults to
@@ -121,7 +118,7 @@ def run_transfer(
         for seed in seeds
         for head in heads
     }
-    found = run_all(list(second.values()), work_dir, jobs, report)
+    found = runs.make(list(second.values()))
     return dict(
         settings=dict(
             once=once,
@@ -138,6 +135,7 @@ def run_transfer(
             for head in heads
             for start in starts
         ],
+        record=runs.record,
     )
 
 
