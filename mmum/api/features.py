@@ -19,6 +19,7 @@ from mmum.checkpoints.identify import check_known
 from mmum.checkpoints.settings import Settings, settings_of
 from mmum.datasets.listing import list_images
 from mmum.errors import InputError
+from mmum.workers import shield_workers
 
 
 def load_backbone(
@@ -151,6 +152,7 @@ def embed(
     model, found = load_with_settings(checkpoint, device=device, **settings)
     images = _Images(files, size or found.image_size)
     loader = DataLoader(images, batch_size, num_workers=workers, collate_fn=list)
+    shield_workers(loader)
     mean, std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (found.mean, found.std))
     vectors: list[np.ndarray] = []
     names: list[str] = []

@@ -10,8 +10,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import Runner, TestLoop
 
-from mmum.engine.reliability.preemption import shield_workers
 from mmum.models.downstream.knn import KNNClassifier
+from mmum.workers import shield_workers
 
 
 @LOOPS.register_module()
@@ -30,6 +30,7 @@ class KNNTestLoop(TestLoop):
     ) -> None:
         super().__init__(runner, *args, **kwargs)
         self.bank_dataloader = runner.build_dataloader(bank_dataloader)
+        shield_workers(self.bank_dataloader)
 
     def run(self) -> dict[str, float]:
         """Fill the bank, then test."""

@@ -31,6 +31,7 @@ from mmum.engine.reliability.resume import (
 from mmum.engine.reliability.schedule import drop_short_warmups
 from mmum.errors import InputError
 from mmum.files import check_writable
+from mmum.workers import shield_workers
 
 
 def await_new_name(cfg: Config) -> None:
@@ -138,6 +139,12 @@ class FaultTolerance:
         preflight(self.cfg, ('test',))
         with name_unknown_types():
             return super().test()
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """Build the loop, whose data-loading workers end with this process."""
+        built = super().build_test_loop(loop)  # type: ignore[misc]
+        shield_workers(built.dataloader)
+        return built
 
     def load_or_resume(self) -> None:
         """Load or resume a checkpoint; of several, the latest that is undamaged."""

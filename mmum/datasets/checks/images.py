@@ -14,6 +14,7 @@ from rich.progress import track
 
 from mmum.datasets.bands import read_bands
 from mmum.errors import InputError
+from mmum.workers import end_with_parent
 
 try:
     import simplejpeg
@@ -149,7 +150,7 @@ def inspect_images(
     Returns:
         tuple[dict, dict]: Path -> fault, and path -> what is unusual.
     """
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         inspect = partial(inspect_bands, bands=bands) if bands else inspect_image
         inspected = pool.map(inspect, paths, chunksize=16)
         results = list(track(inspected, f'{len(paths)} images', total=len(paths)))

@@ -17,6 +17,7 @@ from mmum.datasets.coco.report import TURNED
 from mmum.datasets.listing import list_files
 from mmum.datasets.segmentation.maps import IGNORED, Labels, read_label_map
 from mmum.errors import InputError, preview
+from mmum.workers import end_with_parent
 
 MAX_OPENED = 200  # maps that training reads before it begins
 
@@ -186,7 +187,7 @@ def inspect_maps(
     chosen = list(pairs)
     inspect = partial(inspect_map, labels=labels)
     if workers:
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
             found = list(
                 track(pool.map(inspect, chosen, chunksize=16), 'label maps', total=len(chosen))
             )

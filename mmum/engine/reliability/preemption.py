@@ -4,8 +4,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +11,10 @@ from mmengine.dist import all_reduce, barrier, get_backend, get_world_size, is_d
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch.distributed import destroy_process_group
-from torch.utils.data import DataLoader
+
+from mmum.workers import SIGNALS, shield_workers
 
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: try again later
-SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
 
 def shutdown_process_group() -> None:
@@ -30,33 +28,6 @@ def shutdown_process_group() -> None:
         barrier()
         if get_backend() != 'gloo':
             destroy_process_group()
-
-
-def shield_workers(loader: DataLoader) -> None:
-    """Keep the workers of a data loader alive when they get a signal that ends training.
-
-    The last step still needs them. Without the shield they die at once, and training with them,
-    before its checkpoint.
-
-    Args:
-        loader (DataLoader): A data loader that was not iterated yet.
-    """
-    loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
-
-
-def _begin_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
-    if hasattr(signal, 'sigwaitinfo'):  # not on macOS
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        threading.Thread(target=_wait_for_parent, daemon=True).start()
-    if init_fn is not None:
-        init_fn(worker_id)
-
-
-def _wait_for_parent() -> None:
-    """End a worker as soon as training itself tells it to, and at nobody else's signal."""
-    while signal.sigwaitinfo(SIGNALS).si_pid != os.getppid():
-        pass
-    os._exit(0)
 
 
 @HOOKS.register_module()
