@@ -13,6 +13,7 @@ LAYERS = [
     'errors',
     'resources',
     'files',
+    'workers',
     'masking',
     'environment',
     'models',

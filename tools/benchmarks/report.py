@@ -58,7 +58,7 @@ def program():
 
 
 def made_here():
-    """Where and when: hardware, date and versions."""
+    """Place and time: hardware, date and versions."""
     return dict(
         hardware=hardware(),
         date=datetime.date.today().isoformat(),

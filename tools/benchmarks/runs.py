@@ -216,7 +216,7 @@ def read_known(path):
 
 
 def read_log(run, folder):
-    """What the log of a finished run says: ``step_seconds``, ``loss`` and ``curve``, ``ap``."""
+    """Read the log of a finished run: ``step_seconds``, ``loss`` and ``curve``, ``ap``."""
     lines, found = list(logged(folder)), {}
     times = [values['time'] for values in lines if 'loss' in values and 'time' in values]
     if times:

@@ -1,4 +1,4 @@
-"""What the log of a training or a test says of it: its curve, its scores."""
+"""Curve and scores of a training or a test, from its log."""
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 SEGMENTATION = ('mIoU', 'mAcc', 'aAcc')
