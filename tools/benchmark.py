@@ -202,6 +202,13 @@ def parse_args():
         metavar=('DATA', 'PRETRAINING', 'DETECTOR'),
         help='the one of nuclei too, from the data set and two checkpoints',
     )
+    figures_parser.add_argument(
+        '--steps',
+        nargs='+',
+        metavar='FOLDER N',
+        help='the one of reconstructions over steps too, from the folder of pictures of a '
+        'pre-training, and the steps to show',
+    )
     return parser.parse_args()
 
 
@@ -227,6 +234,10 @@ def main():
         images = ROOT / 'docs' / 'images'
         if args.nuclei:
             write_picture(images / 'nuclei.jpg', figures.nuclei_picture(*args.nuclei))
+        if args.steps:
+            folder, *steps = args.steps
+            picture = figures.steps_picture(Path(folder), [int(step) for step in steps])
+            write_picture(images / 'nuclei_steps.png', picture)
         return write_picture(images / 'method.png', figures.method_picture())
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:

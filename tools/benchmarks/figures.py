@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 
 from mmum.checkpoints import read_checkpoint
 from mmum.engine import load_config
+from mmum.errors import InputError
 from mmum.masking import gather_units, sample_mask_map
 from mmum.visualization import mask_picture, reconstruct
 
@@ -69,7 +70,7 @@ def nuclei_picture(data, pretraining, detector, number=4, side=128, scale=2):
 
     Args:
         data (Path): The data set, of ``tools/prepare_data.py nuclei``.
-        pretraining (Path): Checkpoint of ``um_mae_swin_nano_nuclei``.
+        pretraining (Path): Checkpoint of ``um_mae_swin_nano_nuclei_two_stages``.
         detector (Path): Checkpoint of ``mask-rcnn_um-swin-nano_fpn_nuclei``.
         number (int): Columns: validation images from dark to bright. Defaults to 4.
         side (int): Side of the middle that is shown, in pixels. Defaults to 128.
@@ -83,7 +84,7 @@ def nuclei_picture(data, pretraining, detector, number=4, side=128, scale=2):
     infos.sort(key=lambda info: cv2.imread(str(folder / info['file_name'])).mean())
     places = np.linspace(0.3, 0.95, number) * (len(infos) - 1)
     infos = [infos[place] for place in places.round().astype(int)]
-    model = load_model('um_mae_swin_nano_nuclei', pretraining)
+    model = load_model('um_mae_swin_nano_nuclei_two_stages', pretraining)
     cfg = load_config('mask-rcnn_um-swin-nano_fpn_nuclei')
     init_default_scope('mmdet')
     inferencer = DetInferencer(cfg, str(detector), device='cpu', show_progress=False)
@@ -112,6 +113,36 @@ def nuclei_picture(data, pretraining, detector, number=4, side=128, scale=2):
         frame = ((3, 3), (3, 3), (0, 0))
         columns.append(np.concatenate([np.pad(r, frame, constant_values=255) for r in rows]))
     return np.concatenate(columns, 1)
+
+
+def steps_picture(folder, steps, rows=3, scale=1.5):
+    """Draw how reconstructions change over the steps of a pre-training.
+
+    Args:
+        folder (Path): Pictures that the pre-training wrote, ``WORK_DIR/reconstruction``.
+        steps (Sequence[int]): Steps with a picture there.
+        rows (int): Images. Defaults to 3.
+        scale (float): Enlargement. Defaults to 1.5.
+
+    Returns:
+        np.ndarray: uint8 RGB; columns: masked image, its reconstruction after every number of
+        steps, original.
+    """
+    pictures = [cv2.imread(str(folder / f'iter_{step}.png')) for step in steps]
+    if any(picture is None for picture in pictures):
+        raise InputError(
+            f'{folder} should have iter_N.png of all steps {" ".join(map(str, steps))}'
+        )
+    height, width = rows * len(pictures[0]) // 4, pictures[0].shape[1] // 3
+    seen, original = (pictures[0][:height, part * width :][:, :width] for part in (0, 2))
+    filled = [picture[:height, width : 2 * width] for picture in pictures]
+    columns = []
+    for name, column in zip(['masked', *map(str, steps), 'original'], [seen, *filled, original]):
+        column = cv2.resize(column, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+        title = np.full((26, column.shape[1], 3), 255, np.uint8)
+        cv2.putText(title, name, (6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (60, 60, 60), 1, 16)
+        columns.append(np.concatenate([title, column]))
+    return np.ascontiguousarray(np.concatenate(columns, 1)[..., ::-1])
 
 
 def load_model(config, checkpoint):
