@@ -216,7 +216,10 @@ def write_checkpoint(path: str | Path, weights: Mapping[str, Any], **meta: str) 
         with atomic_path(path) as partial:
             if Path(path).suffix == '.safetensors':
                 tensors = {key: value.contiguous() for key, value in weights.items()}
+                partial.touch()
+                mode = partial.stat().st_mode
                 save_file(tensors, partial, metadata=dict(format='pt', **meta))
+                partial.chmod(mode)  # safetensors lets the owner alone read it
             else:
                 with open(partial, 'wb') as file:  # given a name, torch would not say what failed
                     torch.save(weights, file)

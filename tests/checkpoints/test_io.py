@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import mmum
-from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.checkpoints import read_checkpoint, weights_of, write_checkpoint
 from mmum.engine.reliability.resume import _read_for_mmengine, find_latest_checkpoint
 from mmum.errors import InputError
 from mmum.models import UMStockSwin, UMSwin
@@ -109,3 +109,14 @@ def test_refused_is_not_damaged(weights, tmp_path):
     with pytest.raises(InputError, match='was refused because loading it would call') as error:
         find_latest_checkpoint(tmp_path)
     assert 'is damaged' not in str(error.value) and 'are damaged' not in str(error.value)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_others_may_read_what_the_umask_lets_them(suffix, weights, tmp_path):
+    (tmp_path / 'plain').touch()
+    write_checkpoint(tmp_path / f'x{suffix}', weights)
+    assert (tmp_path / f'x{suffix}').stat().st_mode == (tmp_path / 'plain').stat().st_mode
+    # also where a write that was interrupted left its file
+    (tmp_path / f'y{suffix}.partial').write_bytes(b'x')
+    write_checkpoint(tmp_path / f'y{suffix}', weights)
+    assert (tmp_path / f'y{suffix}').stat().st_mode == (tmp_path / 'plain').stat().st_mode
