@@ -237,7 +237,7 @@ def main():
         if args.steps:
             folder, *steps = args.steps
             picture = figures.steps_picture(Path(folder), [int(step) for step in steps])
-            write_picture(images / 'nuclei_steps.png', picture)
+            write_picture(images / 'nuclei_steps.jpg', picture)
         return write_picture(images / 'method.png', figures.method_picture())
     for name, value in vars(args).items():
         for number in value if isinstance(value, list) else [value]:
