@@ -105,7 +105,9 @@ def picture(rows, path):
         colour = trivial(row, 'mean_colour')
         for curve in row['curves']:
             values = [point['loss'] / colour for point in curve]
-            lowest, highest = min(lowest, *values), max(highest, *values)
+            begun = 0.03 * curve[-1]['step']  # the first steps are far above
+            shown = [value for point, value in zip(curve, values) if point['step'] > begun]
+            lowest, highest = min(lowest, *shown), max(highest, *shown)
             axes.plot(
                 [point['step'] for point in curve],
                 values,
@@ -113,7 +115,7 @@ def picture(rows, path):
                 label=row['name'] if curve is row['curves'][0] else None,
             )
     axes.axhline(1, color='black', linestyle=':', label='mean colour')
-    axes.set_ylim(0.9 * lowest, min(2, 1.05 * highest))  # the first steps may be far above
+    axes.set_ylim(0.9 * lowest, min(2, 1.05 * highest))
     axes.set_xlabel('steps of pre-training')
     axes.set_ylabel('loss / loss of the mean colour')
     axes.spines[['top', 'right']].set_visible(False)
