@@ -24,7 +24,8 @@ def shield_workers(loader: DataLoader) -> None:
     Args:
         loader (DataLoader): A data loader that was not iterated yet.
     """
-    loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
+    if getattr(loader.worker_init_fn, 'func', None) is not _begin_worker:  # or it is shielded
+        loader.worker_init_fn = partial(_begin_worker, loader.worker_init_fn)
 
 
 def end_with_parent() -> None:
