@@ -49,6 +49,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.partial')
     try:
+        partial.unlink(missing_ok=True)  # of a writing that was interrupted, with its permissions
         yield partial
         with open(partial, 'rb+') as file:
             os.fsync(file.fileno())

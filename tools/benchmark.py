@@ -236,7 +236,7 @@ def main():
             write_picture(images / 'nuclei.jpg', figures.nuclei_picture(*args.nuclei))
         if args.steps:
             folder, *steps = args.steps
-            picture = figures.steps_picture(Path(folder), [int(step) for step in steps])
+            picture = figures.steps_picture(Path(folder), steps)
             write_picture(images / 'nuclei_steps.jpg', picture)
         return write_picture(images / 'method.png', figures.method_picture())
     for name, value in vars(args).items():

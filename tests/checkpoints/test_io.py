@@ -118,5 +118,6 @@ def test_others_may_read_what_the_umask_lets_them(suffix, weights, tmp_path):
     assert (tmp_path / f'x{suffix}').stat().st_mode == (tmp_path / 'plain').stat().st_mode
     # also where a write that was interrupted left its file
     (tmp_path / f'y{suffix}.partial').write_bytes(b'x')
+    (tmp_path / f'y{suffix}.partial').chmod(0o600)
     write_checkpoint(tmp_path / f'y{suffix}', weights)
     assert (tmp_path / f'y{suffix}').stat().st_mode == (tmp_path / 'plain').stat().st_mode

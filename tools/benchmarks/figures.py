@@ -120,24 +120,27 @@ def steps_picture(folder, steps, rows=3, scale=1.5):
 
     Args:
         folder (Path): Pictures that the pre-training wrote, ``WORK_DIR/reconstruction``.
-        steps (Sequence[int]): Steps with a picture there.
+        steps (Sequence[str]): Numbers of steps with a picture there.
         rows (int): Images. Defaults to 3.
         scale (float): Enlargement. Defaults to 1.5.
 
     Returns:
         np.ndarray: uint8 RGB; columns: masked image, its reconstruction after every number of
         steps, original.
+
+    Raises:
+        InputError: If a picture is missing, or none is asked for.
     """
     pictures = [cv2.imread(str(folder / f'iter_{step}.png')) for step in steps]
-    if any(picture is None for picture in pictures):
+    if not steps or any(picture is None for picture in pictures):
         raise InputError(
-            f'{folder} should have iter_N.png of all steps {" ".join(map(str, steps))}'
+            f'{folder} should have iter_N.png of all steps that are given: {" ".join(steps)}'
         )
     height, width = rows * len(pictures[0]) // 4, pictures[0].shape[1] // 3
     seen, original = (pictures[0][:height, part * width :][:, :width] for part in (0, 2))
     filled = [picture[:height, width : 2 * width] for picture in pictures]
     columns = []
-    for name, column in zip(['masked', *map(str, steps), 'original'], [seen, *filled, original]):
+    for name, column in zip(['masked', *steps, 'original'], [seen, *filled, original]):
         column = cv2.resize(column, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
         title = np.full((26, column.shape[1], 3), 255, np.uint8)
         cv2.putText(title, name, (6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (60, 60, 60), 1, 16)
