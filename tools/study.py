@@ -76,7 +76,7 @@ def parse_args():
         )
         if name in ('starts', 'adapt'):
             add_digits(command)
-        if name == 'starts':
+        if name in ('starts', 'lengths'):
             command.add_argument(
                 '--longer',
                 type=int,
@@ -84,7 +84,7 @@ def parse_args():
                 help='steps of one more detector from scratch, for example as long as pre-training '
                 'and detector together (default: 0, none)',
             )
-        elif name != 'losses':
+        if name not in ('starts', 'losses'):
             command.add_argument(
                 '--settings',
                 metavar='FILE.json',
@@ -273,6 +273,8 @@ def main():
                 f'--{name.replace("_", "-")} {" ".join(map(str, given))}: several are for '
                 f'`study.py {command}`; give one'
             )
+    if args.command == 'lengths' and 'scratch' in args.starts and args.longer in args.detect_iters:
+        raise InputError(f'--longer {args.longer} is one of --detect-iters: a row of it is there')
     out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
     run = run_transfer if args.command == 'transfer' else run_nuclei

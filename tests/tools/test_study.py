@@ -332,7 +332,14 @@ def test_gains_over_every_length_of_a_detector_from_scratch(nuclei_set, tmp_path
     assert [call[call.index('--iters') + 1] for call in trainer.trainings] == [
         *('50', '500', '50', '100', '100')
     ]
-    code, output = call_tool('tools/study.py', 'labels', *arguments[1:], '--detect-iters', 50, 100)
+    arguments += ['--detect-iters', 50, 100]
+    code, output = call_tool('tools/study.py', *arguments, '--longer', 600)
+    assert code == 0, output[-3000:]
+    assert 'from scratch, 100 steps | minus from scratch, 600 steps |' in output
+    assert trainer.trainings[-1][trainer.trainings[-1].index('--iters') + 1] == '600'
+    code, output = call_tool('tools/study.py', *arguments, '--longer', 100)
+    assert code == 2 and '--longer 100 is one of --detect-iters' in output
+    code, output = call_tool('tools/study.py', 'labels', *arguments[1:])
     assert code == 2 and '--detect-iters 50 100: several are for `study.py lengths`' in output
 
 

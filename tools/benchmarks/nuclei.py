@@ -49,8 +49,8 @@ class NucleiStudy:
         rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
         settings (dict): The ``Setting`` of starts; of one that is not there, UM-MAE's. Defaults to
             ``DEFAULTS``.
-        longer (int): Steps of a further detector from scratch, in the study of starts. Defaults to
-            0: none.
+        longer (int): Steps of a further detector from scratch, in the studies of starts and of
+            lengths. Defaults to 0: none.
     """
 
     data: str
@@ -163,6 +163,8 @@ class NucleiStudy:
             for steps in self.detect_iters
             for start in self.starts
         ]
+        if self.longer:
+            arms.append(self.arm('scratch', steps=self.longer, end=f', {self.longer} steps'))
         scratch = [arm.name for arm in arms if arm.factors['start'] == 'scratch']
         return self.about(steps='steps as said'), self.run(arms), dict(bases=scratch)
 

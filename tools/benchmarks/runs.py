@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 from benchmarks import CONFIGS, ROOT
 from benchmarks.report import made_here
 from benchmarks.scores import curve, last_ap, score
-from benchmarks.stages import logged, run_stage
+from benchmarks.stages import forwarded_sigterm, logged, run_stage
 from mmum.cli.command import add_config_options
 from mmum.engine.config import load_config
 from mmum.errors import InputError
@@ -115,7 +115,7 @@ class Runs:
         # runs share the cores, unless the environment says how many threads each has
         share = max(1, (os.cpu_count() or 1) // self.jobs)
         threads = os.environ.get('OMP_NUM_THREADS', str(share))
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with forwarded_sigterm(), ThreadPoolExecutor(self.jobs) as pool:
             try:
                 while waiting or going:
                     ready = [run for run in waiting if run.start is None or run.start in found]

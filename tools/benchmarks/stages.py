@@ -3,13 +3,36 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import ROOT
 from mmum.errors import InputError
+
+running = set()  # processes of stages, maybe of several threads
+
+
+@contextmanager
+def forwarded_sigterm():
+    """Let SIGTERM end the stages that are running too, as Ctrl-C does.
+
+    A training then saves a checkpoint, from which ``--resume`` goes on.
+    """
+
+    def stop(number, frame):
+        for process in list(running):
+            process.terminate()
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_stage(name, log, *command, report=None, **env):
@@ -41,6 +64,7 @@ def run_stage(name, log, *command, report=None, **env):
             env={**os.environ, 'PYTHONUNBUFFERED': '1', **env},
         ) as process,
     ):
+        running.add(process)
         for line in process.stdout:
             file.write(line)
             lines.append(line)
@@ -51,6 +75,7 @@ def run_stage(name, log, *command, report=None, **env):
                     r'\[\d+\]\[ *\d+/\d+\]|\[ *\d+/\d+\]|eta: \S+|(?<= )loss: \S+', progress[0]
                 )
                 report(f'  {time.time() - start:4.0f} s  {name}: {progress[1]} {"  ".join(parts)}')
+    running.discard(process)
     if process.returncode:
         print(''.join(lines[-15:]), file=sys.stderr)
         raise InputError(
