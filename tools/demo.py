@@ -120,8 +120,8 @@ def main() -> None:
         args.seeds,
         STARTS,
         [HEAD],
-        args.pretrain_options,
-        args.detect_options,
+        pretrain_options=args.pretrain_options,
+        detect_options=args.detect_options,
         detect_epochs=args.detect_epochs,
     )
     result = dict(provenance=provenance(), **found)
