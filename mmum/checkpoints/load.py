@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmum.checkpoints.identify import identify
 from mmum.checkpoints.io import read_checkpoint, weights_of
+from mmum.checkpoints.settings import recorded_settings
 from mmum.checkpoints.swin_keys import BUFFERS
 from mmum.checkpoints.swin_sizes import TABLE, resize_table, window_of
 from mmum.errors import InputError, preview
@@ -48,8 +49,13 @@ class BackboneCheckpoint:
                 'current',
             )
             return
-        weights = weights_of(read_checkpoint(self.checkpoint), self.checkpoint, self.key)
+        content = read_checkpoint(self.checkpoint)
+        weights = weights_of(content, self.checkpoint, self.key)
         report = load_backbone(module, weights, self.checkpoint)
+        recorded = recorded_settings(content)
+        if recorded and recorded.known_images:
+            # A backbone does not see the preprocessor: our runner compares, users of others look.
+            report += f'\n  its images: mean={list(recorded.mean)}, std={list(recorded.std)}'
         if hasattr(module, '_params_init_info'):  # mmengine's report of what was initialised
             update_init_info(module, f'loaded from {self.checkpoint}')
         print_log(f'{name}: from {self.checkpoint}\n{report}', 'current')

@@ -35,6 +35,8 @@ class Settings:
         mean (Sequence[float]): Mean of every channel, 0 to 255.
         std (Sequence[float]): Standard deviation of every channel.
         to_rgb (bool): Whether the channels are red, green, blue (and not reversed).
+        known_images (bool): Whether the checkpoint says how its images were normalised; False if
+            ImageNet's numbers stand in.
     """
 
     backbone: dict[str, Any]
@@ -42,6 +44,7 @@ class Settings:
     mean: Any = IMAGENET['mean']
     std: Any = IMAGENET['std']
     to_rgb: bool = True
+    known_images: bool = True
 
     def header(self) -> str:
         """The settings as JSON, for the header of a safetensors file."""
@@ -68,13 +71,27 @@ def settings_of(
     Raises:
         InputError: If sizes of the backbone do not follow from the weights.
     """
+    return recorded_settings(content) or Settings(
+        _from_weights(identified, path, arch), known_images=False
+    )
+
+
+def recorded_settings(content: Mapping[str, Any]) -> Settings | None:
+    """Read the settings that a checkpoint of this project records, None of any other file.
+
+    Args:
+        content (Mapping): Content of the checkpoint.
+
+    Returns:
+        Settings | None: The settings.
+    """
     meta = content.get('meta') or {}
     if 'settings' in meta:
         return Settings(**json.loads(meta['settings']))
     cfg = parse_config(str(meta.get('cfg') or meta.get('config') or ''))
     if (cfg.get('model') or {}).get('backbone', {}).get('type', '').startswith('UM'):
         return settings_of_config(cfg)
-    return Settings(_from_weights(identified, path, arch))
+    return None
 
 
 def settings_of_config(cfg: Mapping[str, Any]) -> Settings:
@@ -97,7 +114,9 @@ def settings_of_config(cfg: Mapping[str, Any]) -> Settings:
         fields['to_rgb'] = bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))
     size = _input_size(cfg.get('train_dataloader') or cfg.get('test_dataloader'))
     own = backbone.get('img_size')
-    return Settings(backbone, size or (own if isinstance(own, int) else 256), **fields)
+    known = {'mean', 'std'} <= set(fields)
+    size = size or (own if isinstance(own, int) else 256)
+    return Settings(backbone, size, **fields, known_images=known)
 
 
 def _input_size(value: Any) -> int | None:

@@ -1,13 +1,15 @@
 """Validate the files that a config names before hours are spent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.checkpoints.settings import recorded_settings
 from mmum.datasets.listing import list_class_folders
 from mmum.engine.config.replacements import dicts, type_name
 from mmum.engine.preflight_coco import (
@@ -35,9 +37,9 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
             to True.
 
     Raises:
-        InputError: If a checkpoint is none, a folder, annotation file or label map is missing,
-            annotations name absent files or hold no images, or classes are not those of the
-            annotations.
+        InputError: If a checkpoint is none or was trained on images of another normalisation, a
+            folder, annotation file or label map is missing, annotations name absent files or hold
+            no images, or classes are not those of the annotations.
     """
     if not is_main_process():
         return
@@ -49,7 +51,10 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
         )
     for checkpoint, key in ((loaded, None), (started, _init_cfg(cfg).get('key'))):
         if checkpoint and '://' not in checkpoint:
-            weights_of(read_checkpoint(checkpoint), checkpoint, key)
+            content = read_checkpoint(checkpoint)
+            weights_of(content, checkpoint, key)
+            if checkpoint == started:
+                _check_normalisation(cfg, content, checkpoint)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         evaluator = cfg.get(f'{split}_evaluator') or {}
@@ -80,6 +85,32 @@ def _checkpoints(cfg: Config) -> tuple[str | None, str | None]:
     init_cfg = _init_cfg(cfg)
     started = init_cfg.get('checkpoint') if type_name(init_cfg) == 'BackboneCheckpoint' else None
     return cfg.get('load_from'), started
+
+
+def _check_normalisation(cfg: Config, content: Mapping[str, Any], path: str) -> None:
+    """Check that images are normalised as those that the backbone was trained on.
+
+    Mean and deviation may differ by one of 255 grey levels: roundings of ImageNet's are about.
+    Bands that are normalised while they are loaded are not compared.
+    """
+    recorded = recorded_settings(content)
+    key = 'data_preprocessor'
+    own = cfg.model.get(key) or cfg.get(key) or {}
+    key = f'model.{key}' if cfg.model.get(key) else key
+    mean, std = own.get('mean'), own.get('std')
+    if not (recorded and recorded.known_images and mean and std):
+        return
+    try:
+        before = np.array([recorded.mean, recorded.std], float)
+        same = np.allclose(before, np.array([mean, std], float), rtol=0, atol=1)
+    except ValueError:
+        return  # of another number of channels, which the backbone refuses
+    if not same:
+        raise InputError(
+            f'{path} was trained on images normalised with mean={list(recorded.mean)}, '
+            f'std={list(recorded.std)}, and {key} has mean={list(mean)}, std={list(std)}: set '
+            f'{key}.mean and {key}.std to those of the checkpoint'
+        )
 
 
 def _check_labelled(dataset: Any, num_classes: int) -> None:

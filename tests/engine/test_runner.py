@@ -1,12 +1,17 @@
 """Runners: what cannot be is refused in one sentence, before anything is spent."""
 
+import copy
 import importlib.util
 import time
 
 import pytest
+import torch
 from mmengine.logging import MMLogger
+from mmengine.registry import MODELS
 
+from mmum.checkpoints import write_backbone
 from mmum.engine import load_config
+from mmum.engine.preflight import preflight
 from mmum.engine.runner import await_new_name, build_runner
 from mmum.errors import InputError
 from tests.helpers import SMALL_ARCH
@@ -40,6 +45,34 @@ def test_a_start_that_would_not_be_used(cfg, tmp_path):
     cfg.model.backbone.init_cfg = dict(type='BackboneCheckpoint', checkpoint='b.pth')
     with pytest.raises(InputError, match='pretrained=b.pth would not be used, because load_from='):
         build_runner(cfg).train()
+
+
+def test_images_of_another_normalisation_than_the_checkpoint_was_trained_on(cfg, tmp_path, capsys):
+    checkpoint = tmp_path / 'own.pth'
+    weights = build_runner(copy.deepcopy(cfg)).model.state_dict()
+    torch.save(dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text)), checkpoint)
+    start = tmp_path / 'backbone.safetensors'
+    write_backbone(checkpoint, start)
+    for file in (checkpoint, start):
+        cfg.model.backbone.init_cfg = dict(type='BackboneCheckpoint', checkpoint=str(file))
+        preflight(cfg, ())
+        MODELS.build(cfg.model.backbone).init_weights()
+        assert 'its images: mean=[123.675, 116.28, 103.53], std=[58.395' in capsys.readouterr().out
+        other = copy.deepcopy(cfg)
+        # a rounding passes, a channel order does not
+        other.data_preprocessor.update(mean=[123.68, 116.78, 103.94])
+        preflight(other, ())
+        other.data_preprocessor.update(mean=[103.53, 116.28, 123.675])
+        sentence = (
+            r'was trained on images normalised with mean=\[123.675, 116.28, 103.53\], .*, and '
+            r'data_preprocessor has mean=\[103.53, 116.28, 123.675\], .*: set '
+            'data_preprocessor.mean and data_preprocessor.std to those of the checkpoint'
+        )
+        with pytest.raises(InputError, match=sentence):
+            preflight(other, ())
+        # bands are normalised while they are loaded
+        other.data_preprocessor.update(mean=None, std=None)
+        preflight(other, ())
 
 
 def test_a_backend_without_its_package(cfg, monkeypatch):
