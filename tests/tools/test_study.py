@@ -343,6 +343,21 @@ def test_gains_over_every_length_of_a_detector_from_scratch(nuclei_set, tmp_path
     assert code == 2 and '--detect-iters 50 100: several are for `study.py lengths`' in output
 
 
+def test_the_time_that_is_left():
+    def run(name, steps, tool=runs.TRAIN):
+        return runs.Run(name, name, 'detector.py', (), ('--iters', str(steps)), tool=tool)
+
+    found = {run('a', 500): dict(seconds=300.0), run('b', 500): dict(seconds=500.0)}
+    same, other, test = run('c', 500), run('d', 1600), run('e', 500, runs.TEST)
+    assert runs.seconds_of([same, test], found) == 400  # of a test nothing is known
+    assert runs.seconds_of([same, same], found) == 800
+    found[other] = dict(seconds=1600.0)
+    assert runs.seconds_of([run('f', 1600)], found) == 1600
+    assert runs.seconds_of([run('g', 3000)], found) == 800  # the mean of all trainings
+    assert runs.seconds_of([test], found | {test: dict(seconds=40.0)}) == 40
+    assert runs.seconds_of([], {}) == 0
+
+
 def test_a_run_that_is_too_short_to_log_a_step_is_named(nuclei_set, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'run_stage', lambda *command, **env: (1.0, ''))
     arguments = ['--pretrain-iters', 5, '--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path]

@@ -55,6 +55,11 @@ class Run:
         return [Path(self.config).name, *self.arguments, *self.options, *start]
 
     @property
+    def kinds(self):
+        """Runs that take about as long have the same, the closest kind first."""
+        return (self.tool, self.config, *self.arguments), (self.tool,)
+
+    @property
     def pretrains(self):
         """Whether it is a pre-training without labels."""
         return self.config.startswith('selfsup/')
@@ -111,7 +116,7 @@ class Runs:
         waiting = list(dict.fromkeys([*starts, *runs]))
         missing = self._missing(waiting)
         found, going = {}, {}
-        total, begin, made = len(waiting), time.time(), 0
+        total, begin = len(waiting), time.time()
         # runs share the cores, unless the environment says how many threads each has
         share = max(1, (os.cpu_count() or 1) // self.jobs)
         threads = os.environ.get('OMP_NUM_THREADS', str(share))
@@ -126,12 +131,10 @@ class Runs:
                     for future in done:
                         run = going.pop(future)
                         found[run], how = future.result()
-                        made += how == MADE
-                        spent = time.time() - begin
-                        rest = spent / made * (total - len(found)) / 60 if made else 0
-                        left = f', about {rest:.0f} left' if made else ''
+                        spent = (time.time() - begin) / 60
+                        left = seconds_of(missing - found.keys(), found) / self.jobs / 60
                         self.report(
-                            f'[{len(found)}/{total}] {spent / 60:.0f} min{left}: '
+                            f'[{len(found)}/{total}] {spent:.0f} min, about {left:.0f} left: '
                             f'{run.title}: {_summary(found[run]) if how == MADE else how}'
                         )
             except BaseException:
@@ -197,6 +200,25 @@ class Runs:
         found = dict(read_log(run, folder), seconds=seconds, made=made_here())
         atomic_write(result, json.dumps(dict(found, command=list(run.command))).encode())
         return found, MADE
+
+
+def seconds_of(runs, found):
+    """Estimate how long runs take, one after the other.
+
+    Args:
+        runs (Iterable[Run]): The runs.
+        found (dict[Run, dict]): What is known of others: ``seconds``.
+
+    Returns:
+        float: The sum over the runs of the mean of those of the same config and length, or else of
+        the same tool. A run of a tool that none is known of counts nothing.
+    """
+    known = {}
+    for run, values in found.items():
+        for kind in run.kinds:
+            known.setdefault(kind, []).append(values['seconds'])
+    guesses = [next((known[kind] for kind in run.kinds if kind in known), [0]) for run in runs]
+    return sum(map(statistics.fmean, guesses))
 
 
 def read_known(path):
