@@ -348,6 +348,7 @@ def test_the_time_that_is_left():
         return runs.Run(name, name, 'detector.py', (), ('--iters', str(steps)), tool=tool)
 
     found = {run('a', 500): dict(seconds=300.0), run('b', 500): dict(seconds=500.0)}
+    found[run('h', 500)] = dict(ap={})  # of a file that does not say how long it took
     same, other, test = run('c', 500), run('d', 1600), run('e', 500, runs.TEST)
     assert runs.seconds_of([same, test], found) == 400  # of a test nothing is known
     assert runs.seconds_of([same, same], found) == 800

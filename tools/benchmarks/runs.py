@@ -207,7 +207,8 @@ def seconds_of(runs, found):
 
     Args:
         runs (Iterable[Run]): The runs.
-        found (dict[Run, dict]): What is known of others: ``seconds``.
+        found (dict[Run, dict]): What is known of others: ``seconds``, unless a file that records
+            them does not say.
 
     Returns:
         float: The sum over the runs of the mean of those of the same config and length, or else of
@@ -215,7 +216,7 @@ def seconds_of(runs, found):
     """
     known = {}
     for run, values in found.items():
-        for kind in run.kinds:
+        for kind in run.kinds if 'seconds' in values else ():
             known.setdefault(kind, []).append(values['seconds'])
     guesses = [next((known[kind] for kind in run.kinds if kind in known), [0]) for run in runs]
     return sum(map(statistics.fmean, guesses))
