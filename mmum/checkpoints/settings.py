@@ -85,11 +85,14 @@ def recorded_settings(content: Mapping[str, Any]) -> Settings | None:
     Returns:
         Settings | None: The settings.
     """
-    meta = content.get('meta') or {}
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return None
     if 'settings' in meta:
         return Settings(**json.loads(meta['settings']))
     cfg = parse_config(str(meta.get('cfg') or meta.get('config') or ''))
-    if (cfg.get('model') or {}).get('backbone', {}).get('type', '').startswith('UM'):
+    backbone = cfg.get('model', {}).get('backbone')
+    if isinstance(backbone, Mapping) and str(backbone.get('type')).startswith('UM'):
         return settings_of_config(cfg)
     return None
 
@@ -139,7 +142,7 @@ def parse_config(text: str) -> dict[str, Any]:
     result = {}
     try:
         statements = ast.parse(text).body
-    except SyntaxError:
+    except (SyntaxError, ValueError):  # ValueError: of null bytes
         return {}
     for node in statements:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

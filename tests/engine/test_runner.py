@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 
 from mmum.checkpoints import write_backbone
+from mmum.checkpoints.settings import recorded_settings
 from mmum.engine import load_config
 from mmum.engine.preflight import preflight
 from mmum.engine.runner import await_new_name, build_runner
@@ -73,6 +74,22 @@ def test_images_of_another_normalisation_than_the_checkpoint_was_trained_on(cfg,
         # bands are normalised while they are loaded
         other.data_preprocessor.update(mean=None, std=None)
         preflight(other, ())
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        [],
+        dict(meta=None),
+        dict(meta=['x']),
+        dict(meta=dict(cfg='a = (')),
+        dict(meta=dict(cfg='a = 1\0')),
+        dict(meta=dict(config='model = dict(backbone=other, neck=1)')),
+        dict(meta=dict(cfg="model = dict(backbone=dict(type='SwinTransformer'))")),
+    ],
+)
+def test_files_of_others_record_no_settings(content):
+    assert recorded_settings(content) is None
 
 
 def test_a_backend_without_its_package(cfg, monkeypatch):

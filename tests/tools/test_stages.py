@@ -1,5 +1,6 @@
 """Stages of a larger work end with it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def test_sigterm_ends_the_stages_that_run(tmp_path):
     command = [sys.executable, '-c', STUDY, tmp_path]
     paths = f'{ROOT}:{ROOT / "tools"}'
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={'PYTHONPATH': paths, 'PATH': ''}
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH': paths}
     ) as process:
         assert [process.stdout.readline() for _ in range(2)]
         stages = psutil.Process(process.pid).children()
