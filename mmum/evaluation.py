@@ -8,15 +8,20 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.registry import METRICS
 
 # Metric -> what the field of a data sample begins with.
-FIELDS = dict(loss='reconstruction', mean_colour='mean_colour', interpolation='interpolation')
+FIELDS = dict(
+    loss='reconstruction',
+    mean_colour='mean_colour',
+    interpolation='interpolation',
+    own_colour='own_colour',
+)
 
 
 @METRICS.register_module()
 class ReconstructionMetric(BaseMetric):
     """Mean reconstruction loss over images, ``reconstruction/loss``: the training loss on tests.
 
-    Beside it are the scores of answers that need no learning, ``reconstruction/mean_colour`` and
-    ``reconstruction/interpolation`` (:mod:`mmum.models.trivial`).
+    Beside it are the scores of answers that need no learning, ``reconstruction/mean_colour``,
+    ``reconstruction/interpolation`` and ``reconstruction/own_colour`` (:mod:`mmum.models.trivial`).
     """
 
     default_prefix = 'reconstruction'

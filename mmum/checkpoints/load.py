@@ -55,7 +55,10 @@ class BackboneCheckpoint:
         recorded = recorded_settings(content)
         if recorded and recorded.known_images:
             # A backbone does not see the preprocessor: our runner compares, users of others look.
-            report += f'\n  its images: mean={list(recorded.mean)}, std={list(recorded.std)}'
+            order = 'RGB' if recorded.to_rgb else 'BGR'
+            report += (
+                f'\n  its images: {order}, mean={list(recorded.mean)}, std={list(recorded.std)}'
+            )
         if hasattr(module, '_params_init_info'):  # mmengine's report of what was initialised
             update_init_info(module, f'loaded from {self.checkpoint}')
         print_log(f'{name}: from {self.checkpoint}\n{report}', 'current')

@@ -97,20 +97,31 @@ def _check_normalisation(cfg: Config, content: Mapping[str, Any], path: str) -> 
     key = 'data_preprocessor'
     own = cfg.model.get(key) or cfg.get(key) or {}
     key = f'model.{key}' if cfg.model.get(key) else key
-    mean, std = own.get('mean'), own.get('std')
+    # whether channels are reversed: mmpretrain's word, or that of mmdet and mmseg
+    word = 'bgr_to_rgb' if cfg.get('default_scope') in ('mmdet', 'mmseg') else 'to_rgb'
+    mean, std, to_rgb = own.get('mean'), own.get('std'), bool(own.get(word))
     if not (recorded and recorded.known_images and mean and std):
         return
+    before = dict(mean=list(recorded.mean), std=list(recorded.std))
+    now = dict(mean=list(mean), std=list(std))
     try:
-        before = np.array([recorded.mean, recorded.std], float)
-        same = np.allclose(before, np.array([mean, std], float), rtol=0, atol=1)
+        numbers = [np.array(list(values.values()), float) for values in (before, now)]
+        same = np.allclose(*numbers, rtol=0, atol=1)
     except ValueError:
         return  # of another number of channels, which the backbone refuses
+    if len(mean) > 1:  # a single channel has no order
+        before[word], now[word] = recorded.to_rgb, to_rgb
+        same = same and recorded.to_rgb == to_rgb
     if not same:
         raise InputError(
-            f'{path} was trained on images normalised with mean={list(recorded.mean)}, '
-            f'std={list(recorded.std)}, and {key} has mean={list(mean)}, std={list(std)}: set '
-            f'{key}.mean and {key}.std to those of the checkpoint'
+            f'{path} was trained on images normalised with {_said(before)}, and {key} has '
+            f'{_said(now)}: set {", ".join(f"{key}.{name}" for name in before)} to those of the '
+            'checkpoint'
         )
+
+
+def _said(values: Mapping[str, Any]) -> str:
+    return ', '.join(f'{name}={value}' for name, value in values.items())
 
 
 def _check_labelled(dataset: Any, num_classes: int) -> None:

@@ -17,12 +17,14 @@ from mmum.models.trivial import trivial_losses
 
 @HOOKS.register_module()
 class TrivialAnswersHook(Hook):
-    """Log what two trivial answers score on the batches of a pre-training, and say what it means.
+    """Log what trivial answers score on the batches of a pre-training, and say what it means.
 
-    The answers fill removed units with the mean colour of the visible ones, and by interpolation
-    between them (:mod:`mmum.models.trivial`). Their scores, ``mean_colour`` and ``interpolation``,
-    are in the units of the loss, in every log line and curve. At the first checkpoints, and at the
-    end, a sentence compares them with the loss of the same batches.
+    Two answers fill removed units with the mean colour of the visible ones, and by interpolation
+    between them; a third one, which knows the truth, gives every removed unit its own colour, so
+    that what is better shows structure (:mod:`mmum.models.trivial`). Their scores,
+    ``mean_colour``, ``interpolation`` and ``own_colour``, are in the units of the loss, in every
+    log line and curve. At the first checkpoints, and at the end, a sentence compares them with the
+    loss of the same batches.
 
     Args:
         interval (int): Steps between two scores. Defaults to 10.
@@ -72,8 +74,12 @@ class TrivialAnswersHook(Hook):
         """Compare the loss with the scores of the same batches, on average."""
         if not self.scores or not is_main_process():
             return
-        loss, colour, between = (sum(values) / len(self.scores) for values in zip(*self.scores))
-        numbers = f'loss {loss:.4f}, mean colour {colour:.4f}, interpolation {between:.4f}'
+        means = [sum(values) / len(self.scores) for values in zip(*self.scores)]
+        loss, colour, between, own = means
+        numbers = (
+            f'loss {loss:.4f}, mean colour {colour:.4f}, interpolation {between:.4f}, '
+            f'own colour {own:.4f}'
+        )
         if loss >= colour:
             print_log(
                 'not yet better than painting removed units in the mean colour of the visible '
@@ -84,4 +90,12 @@ class TrivialAnswersHook(Hook):
             )
             return
         rest = 'not yet' if loss >= between else 'and'
-        print_log(f'better than the mean colour, {rest} than interpolation ({numbers})', 'current')
+        structure = (
+            'structure is not certain: every removed unit in its own colour would score better'
+            if loss >= own
+            else 'and it predicts structure: no single colour per unit scores as well'
+        )
+        print_log(
+            f'better than the mean colour, {rest} than interpolation; {structure} ({numbers})',
+            'current',
+        )

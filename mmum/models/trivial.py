@@ -1,8 +1,11 @@
 """Answers that need no learning: a pre-training that is not better than they are learns nothing.
 
-Both fill the removed units of an image from the visible ones. Their scores are those of the
+Two of them fill the removed units of an image from the visible ones. Their scores are those of the
 training loss: with ``norm_pix`` every filled unit is normalised like its target, by its own mean
 and deviation, so that of a unit of one colour the differences between its channels count.
+
+The third knows the truth: every removed unit in its own colour. Whatever scores better predicts
+structure.
 """
 
 import torch
@@ -57,8 +60,23 @@ def interpolation(images: Tensor, mask: Tensor, unit: int = 16) -> Tensor:
     return unit_images(filled, grid, unit)
 
 
+def own_colour(target: Tensor, channels: int) -> Tensor:
+    """Fill units with the single colour that is nearest to their target: its own mean.
+
+    Args:
+        target (Tensor): Targets of units (N, K, pixels * channels), normalised or not.
+        channels (int): Number of channels.
+
+    Returns:
+        Tensor: Predictions (N, K, pixels * channels), of all that are one colour per unit those of
+        the lowest loss.
+    """
+    pixels = target.unflatten(-1, (-1, channels))
+    return pixels.mean(-2, keepdim=True).expand_as(pixels).flatten(-2)
+
+
 def trivial_losses(head: UMHead, images: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Score both answers as the loss scores a model.
+    """Score the answers as the loss scores a model.
 
     Args:
         head (UMHead): The loss.
@@ -66,17 +84,17 @@ def trivial_losses(head: UMHead, images: Tensor, mask: Tensor) -> dict[str, Tens
         mask (Tensor): Mask map.
 
     Returns:
-        dict[str, Tensor]: ``mean_colour`` and ``interpolation``, the loss of every image, (N, ).
+        dict[str, Tensor]: ``mean_colour``, ``interpolation`` and ``own_colour``, the loss of every
+        image, (N, ).
     """
     images = images.float()
     target = head.target(images, mask)
-    answers = dict(mean_colour=mean_colour, interpolation=interpolation)
-    return {
-        name: (head.target(fill(images, mask, head.patch_size), mask) - target)
-        .square()
-        .mean((1, 2))
-        for name, fill in answers.items()
-    }
+    answers = dict(
+        mean_colour=head.target(mean_colour(images, mask, head.patch_size), mask),
+        interpolation=head.target(interpolation(images, mask, head.patch_size), mask),
+        own_colour=own_colour(target, images.shape[1]),
+    )
+    return {name: (pred - target).square().mean((1, 2)) for name, pred in answers.items()}
 
 
 def _unit_colours(images: Tensor, mask: Tensor, unit: int) -> tuple[Tensor, Tensor]:

@@ -121,7 +121,7 @@ class UMMAE(BaseSelfSupervisor):
         """Forward as mmpretrain's, with a ``mode='predict'`` for testing.
 
         It sets the field ``reconstruction_loss`` of every data sample, and, in the same units, what
-        trivial answers score: ``mean_colour_loss`` and ``interpolation_loss``.
+        trivial answers score: ``mean_colour_loss``, ``interpolation_loss``, ``own_colour_loss``.
         """
         if mode != 'predict':
             return super().forward(inputs, data_samples, mode)

@@ -17,7 +17,7 @@ from mmum.report.runs import Run
 HERE = Path(__file__).parent
 # Title -> scalar of every run, and what is drawn beside it; unit and factor.
 CHARTS: tuple[tuple[str, tuple[str, ...], str, float], ...] = (
-    ('loss', ('loss', 'mean_colour', 'interpolation'), '', 1),
+    ('loss', ('loss', 'mean_colour', 'interpolation', 'own_colour'), '', 1),
     ('learning rate', ('lr',), '', 1),
     ('gradient norm', ('grad_norm',), '', 1),
     ('images/s', ('images_per_s',), '', 1),

@@ -58,19 +58,29 @@ def test_images_of_another_normalisation_than_the_checkpoint_was_trained_on(cfg,
         cfg.model.backbone.init_cfg = dict(type='BackboneCheckpoint', checkpoint=str(file))
         preflight(cfg, ())
         MODELS.build(cfg.model.backbone).init_weights()
-        assert 'its images: mean=[123.675, 116.28, 103.53], std=[58.395' in capsys.readouterr().out
+        assert (
+            'its images: RGB, mean=[123.675, 116.28, 103.53], std=[58.395'
+            in capsys.readouterr().out
+        )
         other = copy.deepcopy(cfg)
         # a rounding passes, a channel order does not
         other.data_preprocessor.update(mean=[123.68, 116.78, 103.94])
         preflight(other, ())
         other.data_preprocessor.update(mean=[103.53, 116.28, 123.675])
         sentence = (
-            r'was trained on images normalised with mean=\[123.675, 116.28, 103.53\], .*, and '
-            r'data_preprocessor has mean=\[103.53, 116.28, 123.675\], .*: set '
-            'data_preprocessor.mean and data_preprocessor.std to those of the checkpoint'
+            r'was trained on images normalised with mean=\[123.675, 116.28, 103.53\], .*, '
+            r'to_rgb=True, and data_preprocessor has mean=\[103.53, 116.28, 123.675\], .*: set '
+            'data_preprocessor.mean, data_preprocessor.std, data_preprocessor.to_rgb to those of '
+            'the checkpoint'
         )
         with pytest.raises(InputError, match=sentence):
             preflight(other, ())
+        # caffe's images: BGR, of whatever numbers
+        other.data_preprocessor.update(mean=[123.675, 116.28, 103.53], to_rgb=False)
+        with pytest.raises(InputError, match='to_rgb=True, and data_preprocessor .* to_rgb=False'):
+            preflight(other, ())
+        other.default_scope, other.data_preprocessor.bgr_to_rgb = 'mmdet', True  # its own word
+        preflight(other, ())
         # bands are normalised while they are loaded
         other.data_preprocessor.update(mean=None, std=None)
         preflight(other, ())

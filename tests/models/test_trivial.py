@@ -9,7 +9,7 @@ from mmum.engine import trivial_hook
 from mmum.engine.trivial_hook import TrivialAnswersHook
 from mmum.masking import VISIBLE
 from mmum.models import UMHead, trivial
-from mmum.models.trivial import interpolation, mean_colour, trivial_losses
+from mmum.models.trivial import interpolation, mean_colour, own_colour, trivial_losses
 from tests.helpers import build_um_mae, data_samples, mask_maps
 
 
@@ -70,6 +70,38 @@ def test_a_smooth_image_is_interpolated_better_than_painted():
     assert scores['interpolation'] < 0.5 * scores['mean_colour']
 
 
+@pytest.mark.parametrize('norm_pix', [True, False])
+def test_no_single_colour_per_unit_is_better_than_its_own(norm_pix):
+    head, images, mask = UMHead(norm_pix=norm_pix), torch.rand(1, 3, 64, 64), mask_maps(1, (4, 4))
+    target = head.target(images, mask)
+    score = trivial_losses(head, images, mask)['own_colour'].item()
+    # by a gradient, from black
+    colours = torch.zeros(1, target.shape[1], 1, 3, requires_grad=True)
+    for _ in range(100):
+        pixels = colours.expand(-1, -1, 256, -1).flatten(2)
+        loss = head.loss(pixels, images, mask)
+        (gradient,) = torch.autograd.grad(loss, colours)
+        colours = (colours - 0.25 * target.numel() / 256 * gradient).detach().requires_grad_()
+    assert score == pytest.approx(loss.item(), rel=1e-4)
+    # a unit of one colour is its own colour; one of two halves is not
+    flat = torch.rand(1, 3, 4, 4).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    assert trivial_losses(head, flat, mask)['own_colour'].item() < 1e-3
+    assert torch.equal(
+        own_colour(torch.tensor([[[1.0, 10, 3, 30]]]), 2)[0, 0], torch.tensor([2.0, 20, 2, 20])
+    )
+
+
+def test_grey_images_and_means_that_differ_by_channel():
+    """A grey image has one colour per unit where the means of its channels differ: most of what is
+    to be predicted."""
+    grey = (20 + 5 * torch.rand(1, 1, 64, 64)).expand(-1, 3, -1, -1)
+    head, mask = UMHead(), mask_maps(1, (4, 4))
+    means = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
+    imagenet = trivial_losses(head, (grey - means) / 57.6, mask)['own_colour'].item()
+    equal = trivial_losses(head, (grey - 114.5) / 57.6, mask)['own_colour'].item()
+    assert imagenet < 0.05 and equal > 0.95
+
+
 def test_testing_gives_them_for_every_image():
     model, images, mask = build_um_mae(), torch.rand(2, 3, 64, 64), mask_maps(2, (4, 4))
     samples = model(images, data_samples(mask), mode='predict')
@@ -77,14 +109,19 @@ def test_testing_gives_them_for_every_image():
     for n, sample in enumerate(samples):
         assert sample.mean_colour_loss == pytest.approx(scores['mean_colour'][n].item())
         assert sample.interpolation_loss == pytest.approx(scores['interpolation'][n].item())
+        assert sample.own_colour_loss == pytest.approx(scores['own_colour'][n].item())
 
 
 @pytest.mark.parametrize(
     'loss, sentence',
     [
         (0.2, 'not yet better than painting removed units in the mean colour .* lower optim_wr'),
-        (0.12, r'better than the mean colour, not yet than interpolation \(loss 0.1200, mean'),
-        (0.1, 'better than the mean colour, and than interpolation'),
+        (0.12, 'better than the mean colour, not yet than interpolation; structure is not certain'),
+        (
+            0.1,
+            r'better .*, and than interpolation; structure is not certain: .* \(loss 0.1000, mean',
+        ),
+        (0.08, 'and than interpolation; and it predicts structure: .* own colour 0.0900'),
     ],
 )
 def test_what_it_means(loss, sentence, monkeypatch):
@@ -93,7 +130,7 @@ def test_what_it_means(loss, sentence, monkeypatch):
     hook = TrivialAnswersHook()
     hook.after_train(None)
     assert not said  # nothing was scored
-    hook.scores.extend([(9.0, 9.0, 9.0)] * 7)  # long ago
-    hook.scores.extend([(loss - 0.01, 0.134, 0.125), (loss + 0.01, 0.114, 0.105)] * 5)
+    hook.scores.extend([(9.0, 9.0, 9.0, 9.0)] * 7)  # long ago
+    hook.scores.extend([(loss - 0.01, 0.134, 0.125, 0.1), (loss + 0.01, 0.114, 0.105, 0.08)] * 5)
     hook.after_train(None)
     assert len(said) == 1 and re.search(sentence, said[0])

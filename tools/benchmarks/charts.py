@@ -81,10 +81,11 @@ def loss_curves(result, names, path):
         steps = [point['step'] for point in points]
         losses = [point['loss'] for point in points]
         axes.plot(steps, losses, color=COLOURS[start], label=names[start])
-    for key, style in (('mean_colour', ':'), ('interpolation', '--')):
-        points = [point for point in next(iter(drawn.values())) if key in point]
-        level = statistics.fmean(point[key] for point in points)
-        axes.axhline(level, color='black', linestyle=style, label=key.replace('_', ' '))
+    for key, style in (('mean_colour', ':'), ('interpolation', '--'), ('own_colour', '-.')):
+        scores = [point[key] for point in next(iter(drawn.values())) if key in point]
+        if scores:
+            level = statistics.fmean(scores)
+            axes.axhline(level, color='black', linestyle=style, label=key.replace('_', ' '))
     axes.set_xlabel('steps of pre-training')
     axes.set_ylabel('loss')
     save(figure, axes, path)

@@ -36,8 +36,9 @@ def run_losses(arms, seeds, runs):
 
 
 def trivial(row, key):
-    """Mean score of a trivial answer over the batches of a row."""
-    return statistics.fmean(point[key] for curve in row['curves'] for point in curve)
+    """Mean score of a trivial answer over the batches of a row, None of a file that has none."""
+    scores = [point[key] for curve in row['curves'] for point in curve if key in point]
+    return statistics.fmean(scores) if scores else None
 
 
 def loss_at(curve, step):
@@ -71,30 +72,33 @@ def table_of(rows, caption):
     """
     iters = min(row['pretrain_iters'] for row in rows)
     steps = [round(share * iters) for share in SHARES]
+    # files that were written before this score was logged have two
+    own = all(trivial(row, 'own_colour') for row in rows)
+    answers = ['mean_colour', 'interpolation', *(['own_colour'] if own else [])]
+    bounds = ['mean_colour', *(['own_colour'] if own else [])]
     lines = []
     for row in rows:
-        colour = trivial(row, 'mean_colour')
-        below = [first_below(curve, colour) for curve in row['curves']]
-        losses = [
-            f'{statistics.fmean(loss_at(curve, step) for curve in row["curves"]):.4f}'
-            for step in steps
-        ]
+        losses = [statistics.fmean(loss_at(c, step) for c in row['curves']) for step in steps]
+        scores = [trivial(row, key) for key in answers]
+        below = [[first_below(c, trivial(row, key)) for c in row['curves']] for key in bounds]
         lines.append(
             [
                 row['name'],
-                *losses,
-                f'{colour:.4f}',
-                f'{trivial(row, "interpolation"):.4f}',
-                ', '.join(str(step or 'not reached') for step in below),
+                *(f'{value:.4f}' for value in (*losses, *scores)),
+                *(', '.join(str(step or 'not reached') for step in found) for found in below),
             ]
         )
+    third = ', and every removed unit in its own colour' if own else ''
     caption += (
         ' The loss after so many '
         'steps, what the mean colour of the visible units and an interpolation between them score '
-        'on average, and the step from which on the loss stays below the mean colour.'
+        f'on average{third}, and the step from which on the loss stays below the mean colour'
+        f'{", and below the own colour" if own else ""}.'
     )
-    head = ['pre-training', *(f'{step} steps' for step in steps), 'mean colour', 'interpolation']
-    return markdown_table([*head, 'below the mean colour from'], lines, caption)
+    head = ['pre-training', *(f'{step} steps' for step in steps)]
+    head += [key.replace('_', ' ') for key in answers]
+    head += [f'below the {key.replace("_", " ")} from' for key in bounds]
+    return markdown_table(head, lines, caption)
 
 
 def picture(rows, path):
@@ -115,6 +119,10 @@ def picture(rows, path):
                 label=row['name'] if curve is row['curves'][0] else None,
             )
     axes.axhline(1, color='black', linestyle=':', label='mean colour')
+    if own := trivial(rows[0], 'own_colour'):
+        level = own / trivial(rows[0], 'mean_colour')
+        lowest = min(lowest, level)
+        axes.axhline(level, color='black', linestyle='-.', label='own colour')
     axes.set_ylim(0.9 * lowest, min(2, 1.05 * highest))
     axes.set_xlabel('steps of pre-training')
     axes.set_ylabel('loss / loss of the mean colour')

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 
 from benchmarks import CONFIGS, ROOT
@@ -18,6 +19,7 @@ from benchmarks.scores import curve, last_ap, score
 from benchmarks.stages import forwarded_sigterm, logged, run_stage
 from mmum.cli.command import add_config_options
 from mmum.engine.config import load_config
+from mmum.engine.console import quieten
 from mmum.errors import InputError
 from mmum.files import atomic_write
 
@@ -275,6 +277,7 @@ def write_untrained(config, options, folder):
     torch.manual_seed(int(cfg.randomness.seed))
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
+    quieten(MMLogger.get_current_instance())  # of two lines for every parameter
     model.init_weights()
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=model.state_dict()), folder / 'untrained.pth')

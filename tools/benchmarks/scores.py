@@ -3,7 +3,7 @@
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 SEGMENTATION = ('mIoU', 'mAcc', 'aAcc')
 SCORES = {'mask AP': 'segm_mAP', 'mIoU': 'mIoU', 'top-1': 'top1'}
-CURVES = ('loss', 'mean_colour', 'interpolation')
+CURVES = ('loss', 'mean_colour', 'interpolation', 'own_colour')
 MAX_POINTS = 60  # of a curve that a result file keeps
 
 

@@ -52,6 +52,7 @@ def prepare(cfg: Config) -> None:
     set_work_dir(cfg)
     replace_types(cfg)
     check_backends(cfg)
+    check_preprocessor(cfg)
     agree_on_classes(cfg)
     fit_device(cfg)
     list_bad_images(cfg)
@@ -87,6 +88,25 @@ def check_backends(cfg: Config) -> None:
                 f'the visualisation backend {name} needs {package}, which is not installed: '
                 f'pip install {package}'
             )
+
+
+def check_preprocessor(cfg: Config) -> None:
+    """Raise InputError where a preprocessor of the model lacks settings of the common one.
+
+    mmengine takes ``data_preprocessor`` only where the model has none of its own: a model's with
+    ``mean`` and ``std`` alone would leave the channels reversed.
+    """
+    own, common = cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')
+    lost = [
+        f'{key}={value}'
+        for key, value in (common or {}).items()
+        if own and key not in own and key not in ('type', '_scope_')
+    ]
+    if lost:
+        raise InputError(
+            'model.data_preprocessor takes the place of data_preprocessor, whose '
+            f'{", ".join(lost)} would not be used: set all of it in one of them'
+        )
 
 
 def set_work_dir(cfg: Config) -> None:

@@ -86,6 +86,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any], path: str) -> None:
             f'--cfg-options {given} does not fit {path} ({error}): name existing keys, '
             'a.b.c=value, and list items by number'
         ) from error
+    for key in options:
+        if cfg.model.get('data_preprocessor') and key.startswith('data_preprocessor'):
+            raise InputError(
+                f'the option {key} changes nothing: the model has a preprocessor of its own; set '
+                f'model.{key}'
+            )
 
 
 def carry_variables(

@@ -12,6 +12,7 @@ from mmum.errors import InputError
 from tests.helpers import ROOT
 
 BASE = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_mini.py'
+UPERNET = ROOT / 'configs' / 'segmentation' / 'upernet_um-swin-nano_mini.py'
 DETECT = ROOT / 'configs' / 'detection' / 'mask-rcnn_um-swin-t_fpn_1x_coco.py'
 
 
@@ -65,6 +66,20 @@ def test_a_key_that_is_named_itself_has_the_last_word(config):
 def test_an_option_that_changes_nothing_is_an_error(config, options, sentence):
     with pytest.raises(InputError, match=sentence):
         load_config(config, options)
+
+
+def test_two_preprocessors_of_which_one_is_not_used():
+    """mmengine takes the model's and leaves out the other, to_rgb included."""
+    options = {
+        'model.data_preprocessor.mean': [60.0] * 3,
+        'model.data_preprocessor.std': [60.0] * 3,
+    }
+    with pytest.raises(InputError, match='takes the place of .*, whose to_rgb=True would not be'):
+        prepare(load_config(str(BASE), options))
+    prepare(load_config(str(BASE), {key.removeprefix('model.'): options[key] for key in options}))
+    prepare(load_config(str(UPERNET), options))
+    with pytest.raises(InputError, match='changes nothing: .* set model.data_preprocessor.mean'):
+        load_config(str(UPERNET), {'data_preprocessor.mean': [60.0] * 3})
 
 
 def test_pretrained_and_num_classes():
