@@ -102,8 +102,8 @@ def _check_normalisation(cfg: Config, content: Mapping[str, Any], path: str) -> 
     mean, std, to_rgb = own.get('mean'), own.get('std'), bool(own.get(word))
     if not (recorded and recorded.known_images and mean and std):
         return
-    before = dict(mean=list(recorded.mean), std=list(recorded.std))
-    now = dict(mean=list(mean), std=list(std))
+    before: dict[str, Any] = dict(mean=list(recorded.mean), std=list(recorded.std))
+    now: dict[str, Any] = dict(mean=list(mean), std=list(std))
     try:
         numbers = [np.array(list(values.values()), float) for values in (before, now)]
         same = np.allclose(*numbers, rtol=0, atol=1)

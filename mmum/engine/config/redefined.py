@@ -4,15 +4,19 @@
 ``data_root``: mmengine evaluates the base first. Where the new value is used nowhere at all, it is
 carried to everything that the old one had reached, as ``--cfg-options data_root=DATA/`` would. A
 file that uses its variable itself is left alone.
+
+A ``data_preprocessor`` is such a variable where the base's model has one of its own, as mmseg's
+have: redefined without the model's, it is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmum.engine.config.variables import RUNNER_KEYS, carry_variables
+from mmum.errors import InputError
 
 CARRIED = ('pretrained', 'num_classes')
 
@@ -22,14 +26,18 @@ def carry_redefined(cfg: Config) -> None:
 
     Args:
         cfg (Config): A config as it was read from its file.
+
+    Raises:
+        InputError: If it redefines a preprocessor that its model does not use.
     """
+    _check_preprocessor(cfg)
     used = set(_values({key: cfg[key] for key in RUNNER_KEYS if key in cfg}))
     unused = [
         name
         for name, new in cfg.items()
         if _is_variable(name, new) and new is not None and not _is_used(name, new, used)
     ]
-    ancestors = _ancestors(str(cfg.filename)) if unused else {}
+    ancestors = _ancestors(str(cfg.filename), _is_variable) if unused else {}
     for name in unused:
         new, olds = cfg[name], ancestors.get(name, [])
         # None of pretrained stands for the checkpoint that is not there
@@ -37,6 +45,28 @@ def carry_redefined(cfg: Config) -> None:
         if old != new:
             print_log(f'{name} = {new!r} of {cfg.filename} is carried to its bases', 'current')
             carry_variables(cfg, {name: old}, {name: new})
+
+
+def _check_preprocessor(cfg: Config) -> None:
+    """Refuse what a file says of a preprocessor, where its base has given another to the model."""
+    own, common = cfg.model.get('data_preprocessor') or {}, cfg.get('data_preprocessor') or {}
+    differ = [key for key in common if key in own and not _same(own[key], common[key])]
+    if not differ:
+        return
+    bases = _ancestors(str(cfg.filename), lambda name, _: name == 'data_preprocessor')
+    for key in differ:
+        if all(not _same(old.get(key), common[key]) for old in bases.get('data_preprocessor', [])):
+            raise InputError(
+                f'data_preprocessor.{key}={common[key]} of {cfg.filename} would not be used, '
+                'because the model has a preprocessor of its own: add '
+                'model=dict(data_preprocessor=data_preprocessor)'
+            )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two entries are equal; a list equals a tuple."""
+    lists = isinstance(one, (list, tuple)) and isinstance(other, (list, tuple))
+    return list(one) == list(other) if lists else one == other
 
 
 def _is_variable(name: str, value: Any) -> bool:
@@ -50,17 +80,17 @@ def _is_used(name: str, value: Any, used: set[Any]) -> bool:
     return value in used
 
 
-def _ancestors(filename: str) -> dict[str, list[Any]]:
-    """Values of paths, ``pretrained`` and ``num_classes`` in the bases of a file, nearest first."""
+def _ancestors(filename: str, wanted: Callable[[str, Any], bool]) -> dict[str, list[Any]]:
+    """Values of wanted variables in the bases of a file, nearest first."""
     values: dict[str, list[Any]] = {}
     if not filename.endswith('.py') or Config._is_lazy_import(filename):
         return values
     for base in Config._get_base_files(filename):
         path, _ = Config._get_cfg_path(base, filename)
         for name, value in Config.fromfile(path).items():
-            if _is_variable(name, value):
+            if wanted(name, value):
                 values.setdefault(name, []).append(value)
-        for name, further in _ancestors(path).items():
+        for name, further in _ancestors(path, wanted).items():
             values.setdefault(name, []).extend(further)
     return values
 

@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 from mmum.engine.config import load_config
 from mmum.engine.config.load import carry_from_file
+from mmum.errors import InputError
 
 BASE = """
 data_root = 'old/'
@@ -54,6 +55,18 @@ def test_a_file_that_uses_them_is_left_alone(read):
     assert cfg.train_dataloader.dataset.data_root == 'new/'
     assert cfg.train_dataloader.dataset.ann_file == 'old/train.json'
     assert cfg.val_dataloader.dataset.data_root == 'old/'
+
+
+def test_a_preprocessor_that_the_model_does_not_use(read):
+    base = 'data_preprocessor = dict(mean=1)\nmodel = dict(data_preprocessor=data_preprocessor)'
+    with pytest.raises(InputError, match=r'data_preprocessor.mean=2 of .*c2.py would not be used'):
+        read(base, 'data_preprocessor = dict(mean=2)')
+    assert read(base, 'x = 1').model.data_preprocessor.mean == 1
+    # the model's alone, and both, as mmseg's configs have it
+    cfg = read(base, 'model = dict(data_preprocessor=dict(mean=3))', 'x = 1')
+    assert cfg.model.data_preprocessor.mean == 3
+    both = base.replace('1', '4', 1)
+    assert read(base, both).model.data_preprocessor.mean == 4
 
 
 def test_what_stays_the_same_changes_nothing(read):
