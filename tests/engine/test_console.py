@@ -52,7 +52,7 @@ def test_speed_and_pictures_go_everywhere(trained):
     lines = [json.loads(line) for line in scalars.read_text().splitlines()]
     line = next(line for line in lines if 'images_per_s' in line)
     assert line['images_per_s'] == pytest.approx(4 / line['time'])
-    assert 0 < line['mean_colour'] < 2 and 0 < line['interpolation'] < 2
+    assert 0 < line['own_colour'] < line['mean_colour'] < 2 and 0 < line['interpolation'] < 2
     assert line['data_share'] == pytest.approx(min(line['data_time'] / line['time'], 1))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

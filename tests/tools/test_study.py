@@ -132,7 +132,7 @@ def test_losses_stand_beside_the_heads_where_several_seeds_pre_trained(tmp_path)
         curve = [dict(step=step, loss=loss + 2 / step, **more) for step in range(50, 501, 50)]
         return dict(method=method, seed=seed, loss=curve[-1]['loss'], curve=curve)
 
-    levels = dict(mean_colour=1.0, interpolation=0.9)
+    levels = dict(mean_colour=1.0, interpolation=0.9, own_colour=0.51)
     result = dict(
         provenance=dict(command='c', hardware='h', date='d', versions=dict(torch='t', mmum='m')),
         runs=[
@@ -151,11 +151,21 @@ def test_losses_stand_beside_the_heads_where_several_seeds_pre_trained(tmp_path)
     table = transfer.table(result)
     # 2 / step more: 0.54 and 1.02 at step 50, of 0.5 and 0.98 in the end
     assert '| pre-training | 50 steps | 100 steps | 200 steps | 350 steps | 500 steps |' in table
-    assert '| UM-MAE | 0.7800 | 0.7600 |' in table and '| 1.0000 | 0.9000 | 50, 150 |' in table
+    assert (
+        '| UM-MAE | 0.7800 | 0.7600 |' in table
+        and '| 1.0000 | 0.9000 | 0.5100 | 50, 150 |' in table
+    )
+    assert 'and below the own colour.' in table and '| 50, 150 | 250, not reached |' in table
     # SimMIM logs no trivial answers, so it has no row there
     assert 'Last loss of SimMIM: 0.354 (0.304-0.404).' in table and 'Last loss of UM' not in table
     losses.picture(transfer.loss_rows(result), tmp_path / 'chart.png')
     assert cv2.imread(str(tmp_path / 'chart.png')).shape[0] > 200
+    # files from before that score was logged
+    for first in result['pretraining']:
+        for point in first['curve']:
+            point.pop('own_colour', None)
+    assert '| 1.0000 | 0.9000 | 50, 150 |' in transfer.table(result)
+    losses.picture(transfer.loss_rows(result), tmp_path / 'chart.png')
     # one pre-training a method: its last loss is enough
     once = dict(result, pretraining=result['pretraining'][:2])
     assert 'Last loss of UM-MAE: 0.504.' in transfer.table(once)
@@ -251,7 +261,7 @@ class Trainer:
             (folder / 'iters').write_text(str(iters))
             lines += [{'accuracy/top1': 60.0}]
             for step in range(1, 200):
-                trivial = dict(mean_colour=0.4, interpolation=0.39)
+                trivial = dict(mean_colour=0.4, interpolation=0.39, own_colour=0.3)
                 lines.append(dict(loss=1 / step, step=step, time=0.5, **trivial))
         else:
             start = command[-1].removeprefix('pretrained=')
