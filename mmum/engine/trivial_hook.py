@@ -10,10 +10,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from torch import Tensor
 
 from mmum.models import UMMAE
-from mmum.models.trivial import grey_share, trivial_losses
+from mmum.models.trivial import trivial_losses
 
 
 @HOOKS.register_module()
@@ -58,8 +57,6 @@ class TrivialAnswersHook(Hook):
                 mask = model.masks(data['data_samples'])
                 losses = trivial_losses(model.head, data['inputs'], mask)
             scores = {name: float(values.mean()) for name, values in losses.items()}
-            if not self.scores:
-                self._say_grey(model, data['inputs'], scores['own_colour'])
             self.scores.append((float(outputs['loss'].detach()), *scores.values()))
             for name, score in scores.items():
                 runner.message_hub.update_scalar(f'train/{name}', score)
@@ -72,25 +69,6 @@ class TrivialAnswersHook(Hook):
     def after_train(self, runner: Any) -> None:
         """Compare at the end."""
         self._say()
-
-    @staticmethod
-    def _say_grey(model: UMMAE, images: Tensor, own_colour: float) -> None:
-        """Warn where most images are grey, and the means of the channels give them a colour."""
-        mean = getattr(model.data_preprocessor, 'mean', None)
-        if not model.head.norm_pix or mean is None or not is_main_process():
-            return
-        std = model.data_preprocessor.std
-        black = (mean / std).flatten()  # of every channel, and negative
-        share = grey_share(images, mean, std)
-        if share > 0.5 and float(black.max() - black.min()) > 0.05:
-            print_log(
-                f'{share:.0%} of the images are grey, and channels that are normalised differently '
-                f'give them a colour: {1 - own_colour:.0%} of what is to be predicted are colours '
-                'of units. With equal numbers it is structure: data_preprocessor.mean='
-                f'{_equal(mean)} data_preprocessor.std={_equal(std)}, and the same for detectors',
-                'current',
-                logging.WARNING,
-            )
 
     def _say(self) -> None:
         """Compare the loss with the scores of the same batches, on average."""
@@ -121,9 +99,3 @@ class TrivialAnswersHook(Hook):
             f'better than the mean colour, {rest} than interpolation; {structure} ({numbers})',
             'current',
         )
-
-
-def _equal(values: Tensor) -> str:
-    """The mean of numbers of channels, for each of them, as an option has it."""
-    value = f'{float(values.mean()):.1f}'
-    return f'[{",".join([value] * values.numel())}]'

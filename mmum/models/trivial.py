@@ -97,22 +97,6 @@ def trivial_losses(head: UMHead, images: Tensor, mask: Tensor) -> dict[str, Tens
     return {name: (pred - target).square().mean((1, 2)) for name, pred in answers.items()}
 
 
-def grey_share(images: Tensor, mean: Tensor, std: Tensor) -> float:
-    """Share of images whose channels are equal, but for one grey level on average.
-
-    Args:
-        images (Tensor): Normalised images (N, C, H, W).
-        mean (Tensor): What was subtracted of every channel, (C, 1, 1), 0 to 255.
-        std (Tensor): What they were divided by, (C, 1, 1).
-
-    Returns:
-        float: 0 to 1.
-    """
-    raw = images.float() * std + mean
-    off = (raw - raw.mean(1, keepdim=True)).abs().mean((1, 2, 3))
-    return float((off < 1).float().mean())
-
-
 def _unit_colours(images: Tensor, mask: Tensor, unit: int) -> tuple[Tensor, Tensor]:
     """Mean colour of every unit (N, units, C), and whether it is visible (N, units, 1)."""
     colours = F.avg_pool2d(images.float(), unit).flatten(2).transpose(1, 2)
