@@ -88,12 +88,17 @@ def table_of(rows, caption):
                 *(', '.join(str(step or 'not reached') for step in found) for found in below),
             ]
         )
-    third = ', and every removed unit in its own colour' if own else ''
+    scored = 'the mean colour of the visible units and an interpolation between them score'
+    stays = 'the loss stays below the mean colour'
+    if own:
+        scored = (
+            'the mean colour of the visible units, an interpolation between them and every '
+            'removed unit in its own colour score'
+        )
+        stays += ', and below the own colour'
     caption += (
-        ' The loss after so many '
-        'steps, what the mean colour of the visible units and an interpolation between them score '
-        f'on average{third}, and the step from which on the loss stays below the mean colour'
-        f'{", and below the own colour" if own else ""}.'
+        f' The loss after so many steps, what {scored} on average, and the step from which on '
+        f'{stays}.'
     )
     head = ['pre-training', *(f'{step} steps' for step in steps)]
     head += [key.replace('_', ' ') for key in answers]
@@ -127,7 +132,7 @@ def picture(rows, path):
     axes.set_xlabel('steps of pre-training')
     axes.set_ylabel('loss / loss of the mean colour')
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(facecolor='white', edgecolor='white', framealpha=1)
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
