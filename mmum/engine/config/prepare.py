@@ -103,9 +103,10 @@ def check_preprocessor(cfg: Config) -> None:
         if own and key not in own and key not in ('type', '_scope_')
     ]
     if lost:
+        instead = ', '.join(f'data_preprocessor.{key}' for key in own)
         raise InputError(
             'model.data_preprocessor takes the place of data_preprocessor, whose '
-            f'{", ".join(lost)} would not be used: set all of it in one of them'
+            f'{", ".join(lost)} would not be used: set {instead} instead, or all of it there'
         )
 
 
