@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmum.engine.config.classes import agree_on_classes
 from mmum.engine.config.load import carry_from_file
+from mmum.engine.config.preprocessor import check_preprocessor
 from mmum.engine.config.replacements import dicts, replace_types, type_name
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
 from mmum.environment import INSTALL_OPERATORS, has_operators, why_no_segmentation
@@ -88,26 +89,6 @@ def check_backends(cfg: Config) -> None:
                 f'the visualisation backend {name} needs {package}, which is not installed: '
                 f'pip install {package}'
             )
-
-
-def check_preprocessor(cfg: Config) -> None:
-    """Raise InputError where a preprocessor of the model lacks settings of the common one.
-
-    mmengine takes ``data_preprocessor`` only where the model has none of its own: a model's with
-    ``mean`` and ``std`` alone would leave the channels reversed.
-    """
-    own, common = cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')
-    lost = [
-        f'{key}={value}'
-        for key, value in (common or {}).items()
-        if own and key not in own and key not in ('type', '_scope_')
-    ]
-    if lost:
-        instead = ', '.join(f'data_preprocessor.{key}' for key in own)
-        raise InputError(
-            'model.data_preprocessor takes the place of data_preprocessor, whose '
-            f'{", ".join(lost)} would not be used: set {instead} instead, or all of it there'
-        )
 
 
 def set_work_dir(cfg: Config) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmum.engine.config.preprocessor import KEY, check_redefined, redefined_in_vain
 from mmum.engine.config.variables import RUNNER_KEYS, carry_variables
-from mmum.errors import InputError
 
 CARRIED = ('pretrained', 'num_classes')
 
@@ -30,7 +30,8 @@ def carry_redefined(cfg: Config) -> None:
     Raises:
         InputError: If it redefines a preprocessor that its model does not use.
     """
-    _check_preprocessor(cfg)
+    if names := redefined_in_vain(cfg):
+        check_redefined(cfg, names, _ancestors(str(cfg.filename), _is_preprocessor).get(KEY, []))
     used = set(_values({key: cfg[key] for key in RUNNER_KEYS if key in cfg}))
     unused = [
         name
@@ -47,30 +48,12 @@ def carry_redefined(cfg: Config) -> None:
             carry_variables(cfg, {name: old}, {name: new})
 
 
-def _check_preprocessor(cfg: Config) -> None:
-    """Refuse what a file says of a preprocessor, where its base has given another to the model."""
-    own, common = cfg.model.get('data_preprocessor') or {}, cfg.get('data_preprocessor') or {}
-    differ = [key for key in common if key in own and not _same(own[key], common[key])]
-    if not differ:
-        return
-    bases = _ancestors(str(cfg.filename), lambda name, _: name == 'data_preprocessor')
-    for key in differ:
-        if all(not _same(old.get(key), common[key]) for old in bases.get('data_preprocessor', [])):
-            raise InputError(
-                f'data_preprocessor.{key}={common[key]} of {cfg.filename} would not be used, '
-                'because the model has a preprocessor of its own: add '
-                'model=dict(data_preprocessor=data_preprocessor)'
-            )
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two entries are equal; a list equals a tuple."""
-    lists = isinstance(one, (list, tuple)) and isinstance(other, (list, tuple))
-    return list(one) == list(other) if lists else one == other
-
-
 def _is_variable(name: str, value: Any) -> bool:
     return name in CARRIED or (name.endswith('_root') and isinstance(value, str))
+
+
+def _is_preprocessor(name: str, value: Any) -> bool:
+    return name == KEY
 
 
 def _is_used(name: str, value: Any, used: set[Any]) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmum.engine.config.preprocessor import check_options
 from mmum.engine.config.replacements import dicts
 from mmum.errors import InputError
 
@@ -86,12 +87,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any], path: str) -> None:
             f'--cfg-options {given} does not fit {path} ({error}): name existing keys, '
             'a.b.c=value, and list items by number'
         ) from error
-    for key in options:
-        if cfg.model.get('data_preprocessor') and key.startswith('data_preprocessor'):
-            raise InputError(
-                f'the option {key} changes nothing: the model has a preprocessor of its own; set '
-                f'model.{key}'
-            )
+    check_options(cfg, options)
 
 
 def carry_variables(
