@@ -4,7 +4,7 @@ mmengine takes the common ``data_preprocessor`` only where the model has none of
 set in the other one would be lost without a word, the order of the channels for example.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -46,17 +46,18 @@ def redefined_in_vain(cfg: Config) -> list[str]:
     return [name for name in common if name in own and not _same(own[name], common[name])]
 
 
-def check_redefined(cfg: Config, names: Iterable[str], bases: Iterable[Mapping[str, Any]]) -> None:
+def check_redefined(cfg: Config, names: Iterable[str], bases: Sequence[Mapping[str, Any]]) -> None:
     """Raise InputError where a file, and none of its bases, sets the common one in vain.
 
     Args:
         cfg (Config): The config.
         names (Iterable[str]): What :func:`redefined_in_vain` found.
-        bases (Iterable[Mapping]): The common ones of its bases.
+        bases (Sequence[Mapping]): The common ones of its bases. A file without any, such as the
+            config that a run writes, may have both: one was an option then.
     """
     common = _both(cfg)[1]
     for name in names:
-        if all(not _same(base.get(name), common[name]) for base in bases):
+        if bases and all(not _same(base.get(name), common[name]) for base in bases):
             raise InputError(
                 f'{KEY}.{name}={common[name]} of {cfg.filename} would not be used, because the '
                 f'model has a preprocessor of its own: add model=dict({KEY}={KEY})'

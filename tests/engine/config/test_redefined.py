@@ -67,6 +67,9 @@ def test_a_preprocessor_that_the_model_does_not_use(read):
     assert cfg.model.data_preprocessor.mean == 3
     both = base.replace('1', '4', 1)
     assert read(base, both).model.data_preprocessor.mean == 4
+    # what a run with an option wrote, in one file
+    apart = 'data_preprocessor = dict(mean=1)\nmodel = dict(data_preprocessor=dict(mean=5))'
+    assert read(apart).model.data_preprocessor.mean == 5
 
 
 def test_what_stays_the_same_changes_nothing(read):
