@@ -20,143 +20,10 @@ from benchmarks.report import check_out, provenance, write_result
 from benchmarks.runs import Runs
 from benchmarks.settings import DEFAULTS, read_settings
 from benchmarks.stages import ensure_data
+from benchmarks.study_arguments import parse_args
 
-from mmum.cli.command import argument_parser, run_command
+from mmum.cli.command import run_command
 from mmum.errors import InputError
-
-NUCLEI = dict(
-    curves=('AP after pre-trainings of several lengths', dict(pretrain_iters=[300, 1000, 3000])),
-    starts=('every start with its best learning rate and layer decay', {}),
-    labels=('AP over the number of labelled images', dict(labels=list(nuclei.LABELS))),
-    lengths=('AP over the length of the detector', dict(detect_iters=[500, 1600])),
-    ablations=('one change of the pre-training a row', {}),
-    adapt=('weights from elsewhere, adapted to nuclei or not', {}),
-    losses=('loss curves of the pre-trainings of the ablations', {}),
-)
-# lists of numbers, by the one study that has a row for each
-VARIED = dict(pretrain_iters='curves', labels='labels', detect_iters='lengths')
-
-
-def parse_args():
-    parser = argument_parser(__doc__)
-    commands = parser.add_subparsers(dest='command', required=True)
-    mini = commands.add_parser('transfer', help='heads x starts x seeds on the mini data set')
-    mini.add_argument(
-        '--heads', nargs='+', choices=transfer.HEADS, default=list(transfer.DEFAULT_HEADS)
-    )
-    for name, head in (('segment', 'UPerNet'), ('knn', 'k-NN')):
-        mini.add_argument(
-            f'--{name}-options',
-            nargs='+',
-            default=[],
-            metavar='KEY=VALUE',
-            help=f'--cfg-options of {head}',
-        )
-    mini.add_argument(
-        '--detect-epochs', type=int, metavar='N', help="epochs of detectors (default: the configs')"
-    )
-    add_common(mini, 'transfer', transfer.STARTS, list(transfer.DEFAULT_STARTS), 'data/mini')
-    add_digits(mini)
-    for name, (text, defaults) in NUCLEI.items():
-        command = commands.add_parser(name, help=f'{text}, on nuclei')
-        add_common(command, name, rows.STARTS, ['scratch', 'um_mae', 'two_stages'], 'data/nuclei')
-        command.add_argument(
-            '--labels',
-            type=int,
-            nargs='+',
-            choices=nuclei.LABELS,
-            default=[50],
-            help='numbers of labelled images',
-        )
-        command.add_argument(
-            '--pretrain-iters', type=int, nargs='+', default=[3000], help='steps of pre-trainings'
-        )
-        command.add_argument(
-            '--detect-iters', type=int, nargs='+', default=[1000], help='steps of detectors'
-        )
-        if name in ('starts', 'adapt'):
-            add_digits(command)
-        if name in ('starts', 'lengths'):
-            command.add_argument(
-                '--longer',
-                type=int,
-                default=0,
-                help='steps of one more detector from scratch, for example as long as pre-training '
-                'and detector together (default: 0, none)',
-            )
-        if name not in ('starts', 'losses'):
-            command.add_argument(
-                '--settings',
-                metavar='FILE.json',
-                help='a result of starts: learning rate and layer decay of every start (default: '
-                'those of the configs)',
-            )
-        if name in ('ablations', 'losses'):
-            command.add_argument(
-                '--rows',
-                nargs='+',
-                choices=list(rows.ABLATIONS),
-                default=list(rows.ABLATIONS),
-                metavar='ROW',
-                help=f'of: {", ".join(rows.ABLATIONS)} (default: all)'.replace('%', '%%'),
-            )
-        command.set_defaults(**defaults)
-    return parser.parse_args()
-
-
-def add_common(command, name, starts, chosen, data):
-    """Arguments of every study."""
-    command.add_argument(
-        '--seeds',
-        type=int,
-        nargs='+',
-        default=[0, 1, 2],
-        help='random seeds; every run is made with each (default: 0 1 2)',
-    )
-    command.add_argument('--starts', nargs='+', choices=list(starts), default=chosen)
-    command.add_argument(
-        '--jobs', type=int, default=1, help='runs at a time, sharing the cores (default: 1)'
-    )
-    command.add_argument(
-        '--pretrain-once',
-        action='store_true',
-        help='pre-train with the first seed only, and start the heads of all seeds from it',
-    )
-    made = ', made if missing' if name == 'transfer' else ' of prepare_data.py'
-    command.add_argument('--data', default=data, help=f'the data set{made} (default: {data})')
-    command.add_argument(
-        '--work-dir',
-        default='work_dirs/study',
-        help='folder of runs and logs (default: work_dirs/study)',
-    )
-    command.add_argument(
-        '--known',
-        nargs='+',
-        default=[],
-        metavar='FILE.json',
-        help='result files of other studies, maybe of other machines: a run that one of them '
-        'records is not made again',
-    )
-    for option, what in (
-        ('--pretrain-options', 'pre-trainings'),
-        ('--detect-options', 'detectors'),
-    ):
-        command.add_argument(
-            option, nargs='+', default=[], metavar='KEY=VALUE', help=f'--cfg-options of {what}'
-        )
-    command.add_argument(
-        '--out', metavar='FILE.json', help=f'result file (default: WORK_DIR/{name}.json)'
-    )
-
-
-def add_digits(command):
-    """The argument of studies that need images by class."""
-    command.add_argument(
-        '--digits',
-        default='data/mini_classes',
-        help='the data set of prepare_data.py mini-classes, made if missing (default: '
-        'data/mini_classes)',
-    )
 
 
 def show(line):
@@ -165,18 +32,6 @@ def show(line):
 
 def run_transfer(args, runs, chart):
     """The study on the mini set: its result and its table."""
-    kinds = {transfer.HEADS[head].partition('/')[0] for head in args.heads}
-    for option, kind in (
-        ('detect_epochs', 'detection'),
-        ('detect_options', 'detection'),
-        ('segment_options', 'segmentation'),
-        ('knn_options', 'classification'),
-    ):
-        if getattr(args, option) and kind not in kinds:
-            raise InputError(
-                f'--{option.replace("_", "-")} is for heads of {kind}: none is among --heads '
-                f'{" ".join(args.heads)}'
-            )
     ensure_data('mini', args.data, Path(args.work_dir, 'data.log'), show)
     if 'knn' in args.heads:
         ensure_data('mini-classes', args.digits, Path(args.work_dir, 'data.log'), show)
@@ -209,7 +64,7 @@ def run_nuclei(args, runs, chart):
             f'stage1_train.zip --out {args.data}'
         )
     digits = getattr(args, 'digits', None)
-    if digits and (args.command == 'adapt' or 'supervised' in args.starts):
+    if args.command == 'adapt' or 'supervised' in getattr(args, 'starts', ()):
         ensure_data('mini-classes', digits, Path(args.work_dir, 'data.log'), show)
     file = getattr(args, 'settings', None)
     chosen = read_settings(file) if file else DEFAULTS
@@ -217,14 +72,15 @@ def run_nuclei(args, runs, chart):
         data=args.data,
         digits=digits,
         seeds=args.seeds,
-        starts=args.starts,
-        labels=args.labels,
         pretrain_iters=args.pretrain_iters,
-        detect_iters=args.detect_iters,
         runs=runs,
-        once=args.pretrain_once,
         pretrain_options=args.pretrain_options,
-        detect_options=args.detect_options,
+        starts=getattr(args, 'starts', ()),
+        # no study of losses has these
+        labels=getattr(args, 'labels', [50]),
+        detect_iters=getattr(args, 'detect_iters', [1]),
+        once=getattr(args, 'pretrain_once', False),
+        detect_options=getattr(args, 'detect_options', ()),
         rows=getattr(args, 'rows', ()),
         settings={} if args.command == 'starts' else chosen,
         longer=getattr(args, 'longer', 0),
@@ -256,25 +112,7 @@ def run_nuclei(args, runs, chart):
 
 
 def main():
-    args = parse_args()
-    if min(args.seeds) < 0 or len(set(args.seeds)) < len(args.seeds):
-        raise InputError(
-            f'--seeds {" ".join(map(str, args.seeds))} should be different numbers, none negative'
-        )
-    for name in ('jobs', 'pretrain_iters', 'detect_iters', 'detect_epochs'):
-        given = getattr(args, name, None)
-        for number in given if isinstance(given, list) else [given]:
-            if number is not None and number < 1:
-                raise InputError(f'--{name.replace("_", "-")} {number} should be at least 1')
-    for name, command in VARIED.items():
-        given = getattr(args, name, None)
-        if given and len(given) > 1 and args.command != command:
-            raise InputError(
-                f'--{name.replace("_", "-")} {" ".join(map(str, given))}: several are for '
-                f'`study.py {command}`; give one'
-            )
-    if args.command == 'lengths' and 'scratch' in args.starts and args.longer in args.detect_iters:
-        raise InputError(f'--longer {args.longer} is one of --detect-iters: a row of it is there')
+    args = parse_args(__doc__)
     out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
     run = run_transfer if args.command == 'transfer' else run_nuclei

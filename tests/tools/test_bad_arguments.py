@@ -102,6 +102,10 @@ CASES = [
     ('soak.py --out x.txt', r'--out x.txt should end in .json'),
     ('study.py transfer --seeds -1', r'--seeds -1 should be different numbers, none negative'),
     ('study.py transfer --jobs 0', r'--jobs 0 should be at least 1'),
+    (
+        'study.py starts --starts um_mae --longer 900',
+        r'--longer 900 is for a start from scratch: add it to --starts',
+    ),
     ('browse_data.py configs/none.py', r'the config configs/none.py does not exist'),
     (f'browse_data.py {PRETRAIN} --number 0', r'--number 0 should be at least 1'),
     (f'browse_data.py {PRETRAIN}', r'the image folder data/mini/unlabelled/? does not exist'),

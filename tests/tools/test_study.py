@@ -285,6 +285,7 @@ class Trainer:
     [
         (['curves', '--pretrain-iters', 100, 300], 5, 2),
         (['labels', '--labels', 25, 50], 6, 2),
+        (['labels', '--labels', 50, '--starts', 'scratch', 'simmim', 'supervised'], 3, 2),
         (['lengths', '--detect-iters', 50, 100, '--starts', 'scratch', 'um_mae'], 4, 2),
         (['ablations'], 19, 2),
         (['starts', '--starts', 'scratch', 'um_mae', 'supervised', '--longer', 2000], 4, 2),
@@ -296,7 +297,7 @@ def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypa
     trainer = Trainer()
     monkeypatch.setattr(runs, 'run_stage', trainer)
     digits = tmp_path / 'digits'
-    if command[0] in ('starts', 'adapt'):
+    if command[0] == 'adapt' or 'supervised' in command:
         output_of(
             'tools/prepare_data.py', 'mini-classes', '--train', 20, '--val', 10, '--out', digits
         )
@@ -325,6 +326,22 @@ def test_studies_on_nuclei(command, rows, charts, nuclei_set, tmp_path, monkeypa
         several[call[1], tuple(options)] = options
     for (config, _), options in several.items():
         load_config(config, options)
+
+
+@pytest.mark.parametrize(
+    'command, option',
+    [
+        ('losses', '--starts'),
+        ('losses', '--detect-iters'),
+        ('losses', '--labels'),
+        ('losses', '--pretrain-once'),
+        ('ablations', '--starts'),
+        ('adapt', '--starts'),
+    ],
+)
+def test_an_option_that_a_study_would_not_use_is_refused(command, option):
+    code, output = call_tool('tools/study.py', command, option)
+    assert code == 2 and f'unrecognized arguments: {option}' in output
 
 
 def test_gains_over_every_length_of_a_detector_from_scratch(nuclei_set, tmp_path, monkeypatch):
