@@ -90,6 +90,7 @@ def check_environment() -> None:
         importlib.import_module('mmpretrain.datasets')
         if can_detect():
             importlib.import_module('mmdet.datasets')
+            importlib.import_module('mmdet.evaluation')
 
 
 def _mend_multimodal() -> None:

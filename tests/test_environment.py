@@ -16,6 +16,14 @@ def test_it_is_in_order_here():
     check_environment()
 
 
+def test_importing_says_nothing():
+    """Upstream warns of optional packages that nobody asked for."""
+    result = subprocess.run(
+        [sys.executable, '-c', 'import mmum'], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0 and not result.stdout + result.stderr, result.stderr[-2000:]
+
+
 @pytest.mark.parametrize('name', [name for name in REQUIRED if name not in FOR_DETECTION])
 def test_what_is_missing_is_named(name, monkeypatch):
     real = importlib.util.find_spec

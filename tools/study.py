@@ -20,10 +20,14 @@ from benchmarks.report import check_out, provenance, write_result
 from benchmarks.runs import Runs
 from benchmarks.settings import DEFAULTS, read_settings
 from benchmarks.stages import ensure_data
-from benchmarks.study_arguments import parse_args
+from benchmarks.study_arguments import read_arguments
 
 from mmum.cli.command import run_command
 from mmum.errors import InputError
+
+
+def parse_args():
+    return read_arguments(__doc__)
 
 
 def show(line):
@@ -112,7 +116,7 @@ def run_nuclei(args, runs, chart):
 
 
 def main():
-    args = parse_args(__doc__)
+    args = parse_args()
     out = Path(args.out or f'{args.work_dir}/{args.command}.json')
     check_out(out)
     run = run_transfer if args.command == 'transfer' else run_nuclei

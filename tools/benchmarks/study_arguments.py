@@ -18,7 +18,7 @@ WITH_STARTS = ('curves', 'starts', 'labels', 'lengths')  # have rows for the sta
 VARIED = dict(pretrain_iters='curves', labels='labels', detect_iters='lengths')
 
 
-def parse_args(doc):
+def read_arguments(doc):
     """Read the arguments of the command.
 
     Raises:
