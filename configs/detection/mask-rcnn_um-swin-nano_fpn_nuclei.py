@@ -1,7 +1,7 @@
 # Mask R-CNN with a very small UM-MAE Swin on nuclei: the worked example of a domain of your own.
 #
 #   python tools/train.py configs/detection/mask-rcnn_um-swin-nano_fpn_nuclei.py \
-#       --cfg-options pretrained=work_dirs/um_mae_swin_nano_nuclei/iter_3000.pth \
+#       --cfg-options pretrained=work_dirs/um_mae_swin_nano_nuclei/backbone.safetensors \
 #       train_annotations=annotations/train_50.json
 #
 # Hardware: 2 CPU cores, or a GPU. Minutes and AP: see docs/results.md. As everywhere, COCO's AP
@@ -57,7 +57,7 @@ test_evaluator = val_evaluator
 # Of the settings that were tried the best from scratch, and nearly that from UM-MAE: see
 # docs/recipes-for-your-domain.md.
 optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=1.0))
-max_iters = 1000
+max_iters = 1600
 train_cfg = dict(
     _delete_=True, type='ResumableIterTrainLoop', max_iters=max_iters, val_interval=max_iters
 )

@@ -127,6 +127,20 @@ def test_the_table_and_who_is_ahead():
     assert '`c`, h, torch t, mmum m, d.' in table and 'one pre-training a method' in table
 
 
+def test_a_curve_is_compared_with_the_answers_on_its_own_batches():
+    def curve(*losses, **scores):
+        return [dict(step=50 * i, loss=loss, **scores) for i, loss in enumerate(losses, 1)]
+
+    curves = [
+        curve(0.8, 0.55, 0.45, own_colour=0.5),
+        curve(0.8, 0.55, 0.45, own_colour=0.7),
+        curve(0.8, 0.62, 0.45),  # logged none: 0.6, the mean of the others
+        curve(0.8, 0.55, 0.55, own_colour=0.5),
+    ]
+    assert losses.first_below_trivial(curves[:3], 'own_colour') == [150, 100, 150]
+    assert losses.first_below_trivial(curves[3:], 'own_colour') == [None]
+
+
 def test_losses_stand_beside_the_heads_where_several_seeds_pre_trained(tmp_path):
     def first(method, seed, loss, **more):
         curve = [dict(step=step, loss=loss + 2 / step, **more) for step in range(50, 501, 50)]

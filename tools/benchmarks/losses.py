@@ -35,15 +35,25 @@ def run_losses(arms, seeds, runs):
     ]
 
 
-def trivial(row, key):
-    """Mean score of a trivial answer over the batches of a row, None of a file that has none."""
-    scores = [point[key] for curve in row['curves'] for point in curve if key in point]
+def trivial(curves, key):
+    """Mean score of a trivial answer over the batches of some curves; None if none logged it."""
+    scores = [point[key] for curve in curves for point in curve if key in point]
     return statistics.fmean(scores) if scores else None
 
 
 def loss_at(curve, step):
     """The loss that was logged nearest to a step."""
     return min(curve, key=lambda point: abs(point['step'] - step))['loss']
+
+
+def first_below_trivial(curves, key):
+    """For every curve, the step from which on its loss stays below a trivial answer, or None.
+
+    The answer counts as it scored on the batches of the same curve, or, if that one did not log it,
+    of the others.
+    """
+    of_all = trivial(curves, key)
+    return [first_below(curve, trivial([curve], key) or of_all) for curve in curves]
 
 
 def first_below(curve, level):
@@ -73,14 +83,14 @@ def table_of(rows, caption):
     iters = min(row['pretrain_iters'] for row in rows)
     steps = [round(share * iters) for share in SHARES]
     # files that were written before this score was logged have two
-    own = all(trivial(row, 'own_colour') for row in rows)
+    own = all(trivial(row['curves'], 'own_colour') for row in rows)
     answers = ['mean_colour', 'interpolation', *(['own_colour'] if own else [])]
     bounds = ['mean_colour', *(['own_colour'] if own else [])]
     lines = []
     for row in rows:
         losses = [statistics.fmean(loss_at(c, step) for c in row['curves']) for step in steps]
-        scores = [trivial(row, key) for key in answers]
-        below = [[first_below(c, trivial(row, key)) for c in row['curves']] for key in bounds]
+        scores = [trivial(row['curves'], key) for key in answers]
+        below = [first_below_trivial(row['curves'], key) for key in bounds]
         lines.append(
             [
                 row['name'],
@@ -111,7 +121,7 @@ def picture(rows, path):
     figure, axes = plt.subplots(figsize=(6, 3.6), dpi=120)
     lowest, highest = 1.0, 1.0
     for number, row in enumerate(rows):
-        colour = trivial(row, 'mean_colour')
+        colour = trivial(row['curves'], 'mean_colour')
         for curve in row['curves']:
             values = [point['loss'] / colour for point in curve]
             begun = 0.03 * curve[-1]['step']  # the first steps are far above
@@ -124,8 +134,8 @@ def picture(rows, path):
                 label=row['name'] if curve is row['curves'][0] else None,
             )
     axes.axhline(1, color='black', linestyle=':', label='mean colour')
-    if own := trivial(rows[0], 'own_colour'):
-        level = own / trivial(rows[0], 'mean_colour')
+    if own := trivial(rows[0]['curves'], 'own_colour'):
+        level = own / trivial(rows[0]['curves'], 'mean_colour')
         lowest = min(lowest, level)
         axes.axhline(level, color='black', linestyle='-.', label='own colour')
     axes.set_ylim(0.9 * lowest, min(2, 1.05 * highest))
