@@ -57,18 +57,18 @@ test_evaluator = val_evaluator
 # Of the settings that were tried the best from scratch, and nearly that from UM-MAE: see
 # docs/recipes-for-your-domain.md.
 optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(layer_decay_rate=1.0))
-max_iters = 1600
+max_iters, warm_up = 1600, 80
 train_cfg = dict(
     _delete_=True, type='ResumableIterTrainLoop', max_iters=max_iters, val_interval=max_iters
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
     dict(
         type='CosineAnnealingLR',
-        T_max=max_iters - 50,
+        T_max=max_iters - warm_up,
         eta_min=0.0,
         by_epoch=False,
-        begin=50,
+        begin=warm_up,
         end=max_iters,
     ),
 ]

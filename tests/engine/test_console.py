@@ -109,8 +109,8 @@ def test_iterations_stretch_the_schedule(iters):
     set_iters(cfg, iters)
     warm_up, cosine = cfg.param_scheduler
     assert cfg.train_cfg.max_iters == cosine.end == iters
-    assert warm_up.end == cosine.begin == round(iters / 30)
-    assert cosine.T_max == round(iters * 29 / 30)
+    assert warm_up.end == cosine.begin == round(iters * 333 / 10_000)
+    assert cosine.T_max == round(iters * 9667 / 10_000)
     detector = load_config('mask-rcnn_um-swin-nano_fpn_nuclei')
     set_iters(detector, iters)
     assert detector.train_cfg.val_interval == detector.train_cfg.max_iters == iters
