@@ -110,8 +110,8 @@ def run_nuclei(args, runs, chart):
         charts.ap_over(result, rows.NAMES, chart, 'pretrain_iters', 'steps of pre-training')
     else:
         charts.ap_bars(result, rows.NAMES, chart)
-    if any('curve' in start for row in result['rows'] for start in row['pretraining']):
-        charts.loss_curves(result, rows.NAMES, chart.with_stem(f'{chart.stem}_loss'))
+    if drawn := losses.rows_of(result, rows.NAMES):
+        losses.picture(drawn, chart.with_stem(f'{chart.stem}_loss'))
     return result, arms.table(result)
 
 

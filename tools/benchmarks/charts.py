@@ -65,27 +65,3 @@ def ap_bars(result, names, path):
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
-
-
-def loss_curves(result, names, path):
-    """Loss over steps of the longest pre-trainings of every start, with the trivial answers."""
-    figure, axes = plt.subplots(figsize=(5.5, 3.6), dpi=120)
-    longest = max(row['pretrain_iters'] for row in result['rows'])
-    drawn = {}
-    for row in result['rows']:
-        if row['pretrain_iters'] == longest:
-            points = row['pretraining'][0].get('curve', [{}])
-            if 'mean_colour' in points[-1]:  # a loss that the trivial answers have too
-                drawn.setdefault(row['factors']['start'], points)
-    for start, points in drawn.items():
-        steps = [point['step'] for point in points]
-        losses = [point['loss'] for point in points]
-        axes.plot(steps, losses, color=COLOURS[start], label=names[start])
-    for key, style in (('mean_colour', ':'), ('interpolation', '--'), ('own_colour', '-.')):
-        scores = [point[key] for point in next(iter(drawn.values())) if key in point]
-        if scores:
-            level = statistics.fmean(scores)
-            axes.axhline(level, color='black', linestyle=style, label=key.replace('_', ' '))
-    axes.set_xlabel('steps of pre-training')
-    axes.set_ylabel('loss')
-    save(figure, axes, path)

@@ -35,6 +35,31 @@ def run_losses(arms, seeds, runs):
     ]
 
 
+def rows_of(result, names):
+    """Rows of losses from a result with detectors: its longest pre-trainings.
+
+    Args:
+        result (dict): As of ``NucleiStudy.result``.
+        names (dict[str, str]): Names of starts, for rows whose own name says more.
+
+    Returns:
+        list[dict]: ``name``, ``pretrain_iters`` and ``curves``, once for every pre-training that
+        logs trivial answers: SimMIM and supervised ones do not.
+    """
+    rows = {}
+    for row in result['rows']:
+        curves = [start['curve'] for start in row['pretraining'] if start.get('curve')]
+        curves = [curve for curve in curves if 'mean_colour' in curve[-1]]
+        if not curves:
+            continue
+        start = names[row['factors']['start']]
+        name = start if row['name'].startswith(start) else row['name']
+        iters = curves[0][-1]['step']
+        rows.setdefault(str(curves), dict(name=name, pretrain_iters=iters, curves=curves))
+    longest = max((row['pretrain_iters'] for row in rows.values()), default=0)
+    return [row for row in rows.values() if row['pretrain_iters'] == longest]
+
+
 def trivial(curves, key):
     """Mean score of a trivial answer over the batches of some curves; None if none logged it."""
     scores = [point[key] for curve in curves for point in curve if key in point]
