@@ -4,7 +4,7 @@
 #   python tools/prepare_data.py mini-classes --out data/mini_classes
 #   python tools/train.py configs/classification/um-swin-nano_mini.py
 #
-# Hardware: 2 CPU cores. No result of it is published yet.
+# Hardware: 2 CPU cores. AP of detectors that start from it: see docs/results.md.
 _base_ = [
     '../_base_/datasets/labelled_256.py',
     '../_base_/schedules/finetune_100e.py',
