@@ -21,7 +21,10 @@ def test_importing_says_nothing():
     result = subprocess.run(
         [sys.executable, '-c', 'import mmum'], capture_output=True, text=True, cwd=ROOT
     )
-    assert result.returncode == 0 and not result.stdout + result.stderr, result.stderr[-2000:]
+    said = (result.stdout + result.stderr).splitlines()
+    # on a slow machine the first import ever says that it takes a moment
+    said = [line for line in said if 'Matplotlib is building the font cache' not in line]
+    assert result.returncode == 0 and not said, said
 
 
 @pytest.mark.parametrize('name', [name for name in REQUIRED if name not in FOR_DETECTION])
