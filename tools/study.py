@@ -13,6 +13,7 @@ Finished runs are kept: the same command resumes a study that was interrupted. O
 --known takes over the runs that a result file records.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 from benchmarks import arms, charts, losses, nuclei, rows, transfer
@@ -67,28 +68,18 @@ def run_nuclei(args, runs, chart):
             f'{args.data} is not the data set: write it with tools/prepare_data.py nuclei '
             f'stage1_train.zip --out {args.data}'
         )
-    digits = getattr(args, 'digits', None)
-    if args.command == 'adapt' or 'supervised' in getattr(args, 'starts', ()):
-        ensure_data('mini-classes', digits, Path(args.work_dir, 'data.log'), show)
-    file = getattr(args, 'settings', None)
-    chosen = read_settings(file) if file else DEFAULTS
-    study = nuclei.NucleiStudy(
-        data=args.data,
-        digits=digits,
-        seeds=args.seeds,
-        pretrain_iters=args.pretrain_iters,
-        runs=runs,
-        pretrain_options=args.pretrain_options,
-        starts=getattr(args, 'starts', ()),
-        # no study of losses has these
-        labels=getattr(args, 'labels', [50]),
-        detect_iters=getattr(args, 'detect_iters', [1]),
-        once=getattr(args, 'pretrain_once', False),
-        detect_options=getattr(args, 'detect_options', ()),
-        rows=getattr(args, 'rows', ()),
-        settings={} if args.command == 'starts' else chosen,
-        longer=getattr(args, 'longer', 0),
-    )
+    # a study has the arguments that it uses, and the defaults of the others
+    given = vars(args)
+    names = {field.name for field in fields(nuclei.NucleiStudy)} & given.keys()
+    study = nuclei.NucleiStudy(**{name: given[name] for name in names} | dict(runs=runs))
+    if args.command == 'starts':
+        study.settings = {}
+    elif given.get('settings'):
+        study.settings = read_settings(args.settings)
+    else:
+        study.settings = DEFAULTS
+    if args.command == 'adapt' or 'supervised' in study.starts:
+        ensure_data('mini-classes', study.digits, Path(args.work_dir, 'data.log'), show)
     run = dict(
         curves=study.curves,
         starts=study.starts_chosen,

@@ -290,7 +290,8 @@ class Trainer:
             (folder / 'last_checkpoint').write_text(str(folder / 'iter_1.pth'))
             (folder / 'ap').write_text(str(ap))
             lines.append(dict(loss=1.0, time=0.25))
-            lines.append({f'coco/{metric}': ap for metric in scores.METRICS})
+            if not any(option.startswith('train_cfg.val_begin=') for option in command):
+                lines.append({f'coco/{metric}': ap for metric in scores.METRICS})
         text = ''.join(json.dumps(line) + '\n' for line in lines)
         (folder / 'x' / 'vis_data' / 'scalars.json').write_text(text)
         return 1.0, ''
@@ -385,6 +386,22 @@ def test_gains_over_every_length_of_a_detector_from_scratch(nuclei_set, tmp_path
     assert code == 2 and '--longer 100 is one of --detect-iters' in output
     code, output = call_tool('tools/study.py', 'labels', *arguments[1:])
     assert code == 2 and '--detect-iters 50 100: several are for `study.py lengths`' in output
+
+
+def test_detectors_whose_test_counts_need_not_validate(nuclei_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, 'run_stage', Trainer())
+    arguments = ['--seeds', 0, '--data', nuclei_set, '--starts', 'scratch', 'um_mae']
+    found = []
+    for options in ([], ['--detect-options', 'train_cfg.val_begin=2000']):
+        work_dir = ['--work-dir', tmp_path / str(len(options))]
+        code, output = call_tool('tools/study.py', 'labels', *arguments, *work_dir, *options)
+        assert code == 0, output[-3000:]
+        result = json.loads((work_dir[1] / 'labels.json').read_text())
+        found.append([row['ap'] for row in result['rows']])
+    assert found[0] == found[1] and 'mask AP 44.1' in output
+    # settings are chosen by the validation
+    code, output = call_tool('tools/study.py', 'starts', *arguments, *work_dir, *options)
+    assert code == 2 and 'choose_1000_0 has no AP: its training must validate' in output
 
 
 def test_the_time_that_is_left():

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.report import caption_of, markdown_table
 from benchmarks.runs import TEST, Run
+from mmum.errors import InputError
 
 RESAMPLES = 10_000
 MAX_NAME = 90  # characters of one part of a folder name: file systems take 255
@@ -150,11 +151,24 @@ def run_arms(arms, seeds, runs, once=False):
                 seeds=list(seeds),
                 seconds=[found[run]['seconds'] for run in mine],
                 step_seconds=[found[run]['step_seconds'] for run in mine],
-                ap=[found[tests[arm, seed]]['ap'] for seed in seeds],
+                ap=[ap_of(tests[arm, seed], found) for seed in seeds],
                 pretraining=[found[start] for start in starts],
             )
         )
     return rows
+
+
+def ap_of(run, found):
+    """The AP that counts of a detector.
+
+    Raises:
+        InputError: If it was neither validated nor tested.
+    """
+    if ap := found[run]['ap']:
+        return ap
+    raise InputError(
+        f'{run.folder} has no AP: its training must validate, because no test of it follows'
+    )
 
 
 def interval(values, seed=0):

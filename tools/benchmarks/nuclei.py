@@ -1,6 +1,7 @@
 """Studies on nuclei: what a pre-training on one's own domain is worth, and what matters for it."""
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -35,18 +36,19 @@ class NucleiStudy:
 
     Attributes:
         data (str): The data set, of ``tools/prepare_data.py nuclei``.
-        digits (str): Images by class, of ``tools/prepare_data.py mini-classes``.
-        seeds (Sequence[int]): Of every row.
-        starts (Sequence[str]): Keys of ``STARTS``.
-        labels (Sequence[int]): Numbers of labelled images.
-        pretrain_iters (Sequence[int]): Steps of pre-trainings.
-        detect_iters (Sequence[int]): Steps of detectors.
         runs (Runs): Makes the runs.
-        once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults to
-            False.
+        seeds (Sequence[int]): Of every row.
+        pretrain_iters (Sequence[int]): Steps of pre-trainings.
+        detect_iters (Sequence[int]): Steps of detectors. Defaults to (1000,).
+        labels (Sequence[int]): Numbers of labelled images. Defaults to (50,).
+        starts (Sequence[str]): Keys of ``STARTS``. Defaults to ().
+        rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
+        digits (str, optional): Images by class, of ``tools/prepare_data.py mini-classes``, for
+            starts that are supervised. Defaults to None.
+        pretrain_once (bool): Pre-train with the first seed only, for the detectors of all seeds.
+            Defaults to False.
         pretrain_options (Sequence[str]): ``--cfg-options`` of all pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of all detectors. Defaults to ().
-        rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
         settings (dict): The ``Setting`` of starts; of one that is not there, UM-MAE's. Defaults to
             ``DEFAULTS``.
         longer (int): Steps of a further detector from scratch, in the studies of starts and of
@@ -54,17 +56,17 @@ class NucleiStudy:
     """
 
     data: str
-    digits: str
-    seeds: list
-    starts: list
-    labels: list
-    pretrain_iters: list
-    detect_iters: list
     runs: Runs
-    once: bool = False
-    pretrain_options: tuple = ()
-    detect_options: tuple = ()
-    rows: tuple = tuple(ABLATIONS)
+    seeds: Sequence[int]
+    pretrain_iters: Sequence[int]
+    detect_iters: Sequence[int] = (1000,)
+    labels: Sequence[int] = (50,)
+    starts: Sequence[str] = ()
+    rows: Sequence[str] = tuple(ABLATIONS)
+    digits: str | None = None
+    pretrain_once: bool = False
+    pretrain_options: Sequence[str] = ()
+    detect_options: Sequence[str] = ()
     settings: dict = field(default_factory=lambda: dict(DEFAULTS))
     longer: int = 0
 
@@ -72,7 +74,7 @@ class NucleiStudy:
         """Result of a study, as its file keeps it."""
         settings = dict(
             about=about,
-            once=self.once,
+            once=self.pretrain_once,
             pretrain_options=list(self.pretrain_options),
             detect_options=list(self.detect_options),
         )
@@ -206,7 +208,7 @@ class NucleiStudy:
 
     def run(self, arms, seeds=None):
         seeds = seeds or self.seeds
-        return run_arms(arms, seeds, self.runs, self.once)
+        return run_arms(arms, seeds, self.runs, self.pretrain_once)
 
     def about(self, images=None, steps=None):
         """The setting in words."""

@@ -241,7 +241,8 @@ def read_known(path):
 
 
 def read_log(run, folder):
-    """Read the log of a finished run: ``step_seconds``, ``loss`` and ``curve``, ``ap``."""
+    """Read the log of a finished run: ``step_seconds``, ``loss`` and ``curve``, or ``ap``, which is
+    empty for a training that does not validate."""
     lines, found = list(logged(folder)), {}
     times = [values['time'] for values in lines if 'loss' in values and 'time' in values]
     if times:
@@ -285,9 +286,10 @@ def write_untrained(config, options, folder):
 
 
 def _summary(found):
-    if 'ap' in found:
-        name, metric = score(found['ap'])
-        score_text = f'{name} {100 * found["ap"][metric]:.1f}'
-    else:
-        score_text = f'loss {found["loss"]:.3f}'
-    return f'{found["seconds"]:.0f} s, {score_text}'
+    summary = f'{found["seconds"]:.0f} s'
+    if ap := found.get('ap'):
+        name, metric = score(ap)
+        summary += f', {name} {100 * ap[metric]:.1f}'
+    elif 'loss' in found:
+        summary += f', loss {found["loss"]:.3f}'
+    return summary

@@ -160,7 +160,8 @@ def add_detectors(command):
         nargs='+',
         default=[],
         metavar='KEY=VALUE',
-        help='--cfg-options of detectors',
+        help='--cfg-options of detectors; train_cfg.val_begin=N, a step after their last, leaves '
+        'out a validation that no row counts',
     )
 
 
