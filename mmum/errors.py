@@ -11,7 +11,7 @@ class InputError(ValueError):
 
 
 class UnreadableImage(InputError):
-    """An image that cannot be read: a training may go on with another one."""
+    """An image that cannot be read; a training may continue with another image."""
 
 
 def input_error_sentence(error: BaseException | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Processes that work for this one: they end with it, and not before."""
+"""Worker processes: they end with their parent, and not before."""
 
 import os
 import signal

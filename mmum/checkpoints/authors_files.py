@@ -1,4 +1,4 @@
-"""The authors' files in the place of our own: for testing, resuming and loading whole models."""
+"""Use the authors' files instead of ours: for testing, resuming and loading whole models."""
 
 from typing import Any
 

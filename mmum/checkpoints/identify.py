@@ -1,4 +1,4 @@
-"""Whose file is this? Asked once, for loading and for converting alike."""
+"""Identify the source of a checkpoint, for loading and converting alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Read from a checkpoint how its backbone is built and fed, so that nobody has to know by heart."""
+"""Read from a checkpoint how to build its backbone and which images it expects."""
 
 import ast
 import json

@@ -146,7 +146,7 @@ def check_maps(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 
 
 def label_meaning(value: int, labels: Labels | None) -> str:
-    """The meaning of a value in a label map, where it is none of a class."""
+    """Meaning of a value in a label map that stands for no class."""
     ignored = value == IGNORED or (labels is not None and labels.from_one and value == 0)
     return ' (ignored)' if ignored else ''
 

@@ -1,4 +1,4 @@
-"""Base of the hooks that draw predictions: always of the same images, and no harm to a training."""
+"""Base of the hooks that draw predictions of the same images and never stop a training."""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A decoder that reads out: queries of removed units attend to sampled tokens alone."""
+"""Cross-attention decoder: queries of removed units attend to sampled tokens only."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Intervals of AP: how far off it may be because the images are few."""
+"""Intervals of AP over the images of a test."""
 
 import contextlib
 import io

@@ -157,7 +157,7 @@ def describe(report: CocoReport) -> Iterator[str]:
 
 
 def refuse_or_warn(source: str, cleaned: Cleaned, masks: bool) -> None:
-    """Refuse a file that nobody should guess about; say what was left out or looks odd.
+    """Refuse an ambiguous file; warn of what was left out or looks odd.
 
     Raises:
         InputError: If anything is fatal, or masks are needed and absent.

@@ -1,4 +1,4 @@
-"""Parts of annotation files of COCO that are written here."""
+"""Write annotations in COCO's format."""
 
 from typing import Any
 

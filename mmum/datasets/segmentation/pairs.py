@@ -1,4 +1,4 @@
-"""Images and their label maps: who belongs to whom, and what is wrong with them."""
+"""Pair images with label maps, and find what is wrong with them."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -231,6 +231,6 @@ def suspicion(report: MapReport, labels: Labels) -> str | None:
 
 
 def spread(pairs: Sequence[tuple[str, str]], number: int = MAX_OPENED) -> list[tuple[str, str]]:
-    """Choose so many pairs evenly from all."""
+    """Choose a number of pairs, evenly spread over all."""
     places = np.linspace(0, len(pairs) - 1, min(number, len(pairs))).round().astype(int)
     return [pairs[place] for place in places]

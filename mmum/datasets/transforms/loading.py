@@ -232,7 +232,7 @@ def snap(box: Box, factor: int, size: tuple[int, ...]) -> Box:
 
 
 def _is_rotated(data: bytes) -> bool:
-    """Whether EXIF says that the picture has to be turned."""
+    """Whether EXIF says that the picture must be rotated."""
     if b'Exif\0\0' not in data[:4096]:
         return False
     return Image.open(io.BytesIO(data)).getexif().get(ORIENTATION, 1) != 1

@@ -17,7 +17,7 @@ MAX_ROLL_BACKS = 3  # to one checkpoint
 
 
 class RollBack(Exception):
-    """Raised by a hook: roll back to the last checkpoint, and go on with other crops."""
+    """Raised by a hook: roll back to the last checkpoint, and continue with other crops."""
 
 
 class _Resumable:

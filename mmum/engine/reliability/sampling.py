@@ -113,12 +113,12 @@ class ResumableBatchSampler:
 
     @property
     def sampler(self) -> Any:
-        """Sampler of the other one."""
+        """Sampler of the wrapped batch sampler."""
         return self.batch_sampler.sampler
 
     @property
     def batch_size(self) -> int:
-        """Batch size of the other one."""
+        """Batch size of the wrapped batch sampler."""
         return self.batch_sampler.batch_size
 
     def __len__(self) -> int:
