@@ -464,6 +464,33 @@ def test_the_best_settings_are_tried_again_with_more_seeds(nuclei_set, tmp_path,
     assert result['chosen'] == dict(scratch=dict(lr=2e-3, layer_decay=1.0))
 
 
+def test_a_smaller_choice_of_settings(nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    arguments = ['starts', '--starts', 'scratch', '--seeds', 0, 1, '--data', nuclei_set]
+    arguments += ['--work-dir', tmp_path, '--decays', 1, '--finalists', 1, '--rates']
+    code, output = call_tool('tools/study.py', *arguments, 5e-4, 2e-3)
+    assert code == 0, output[-3000:]
+    result = json.loads((tmp_path / 'starts.json').read_text())
+    assert [row['name'] for row in result['tried']] == [
+        f'from scratch, lr {rate}, layer decay 1' for rate in (0.0005, 0.002)
+    ]
+    assert result['chosen'] == dict(scratch=dict(lr=2e-3, layer_decay=1.0))
+    # the better one has its second seed, and tests of both
+    assert len(trainer.trainings) == 3 and len(trainer.commands) == 5
+    assert (
+        'best of 2 x 1 on the other half of the validation images, tried with one seed. Seeds'
+        in (output)
+    )
+    for wrong, sentence in (
+        (['0'], '--rates 0 should be above 0'),
+        (['1', '--decays', '1.5'], '--decays 1.5 should be above 0 and at most 1'),
+        (['1', '--finalists', '0'], '--finalists 0 should be at least 1'),
+    ):
+        code, output = call_tool('tools/study.py', *arguments, *wrong)
+        assert code == 2 and sentence in output
+
+
 def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, monkeypatch):
     trainer = Trainer()
     monkeypatch.setattr(runs, 'run_stage', trainer)

@@ -19,7 +19,8 @@ TESTED = 'model.test_cfg.rcnn.max_per_img=100'
 LABELS = (25, 50, 100, 200, 497)
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3)
 DECAYS = (1.0, 0.75)
-FINALISTS, FINALS = 3, 3  # settings of a start that are tried again, and with how many seeds
+FINALISTS = 3  # settings of a start that are tried again
+FINALS = 3  # seeds of these tries
 
 
 def mean_ap(row):
@@ -53,6 +54,12 @@ class NucleiStudy:
             ``DEFAULTS``.
         longer (int): Steps of a further detector from scratch, in the studies of starts and of
             lengths. Defaults to 0: none.
+        rates (Sequence[float]): Learning rates that every start is tried with. Defaults to
+            ``RATES``.
+        decays (Sequence[float]): Layer decays that every start is tried with. Defaults to
+            ``DECAYS``.
+        finalists (int): Settings of every start that are tried again, with up to ``FINALS`` seeds.
+            Defaults to ``FINALISTS``.
     """
 
     data: str
@@ -69,6 +76,9 @@ class NucleiStudy:
     detect_options: Sequence[str] = ()
     settings: dict = field(default_factory=lambda: dict(DEFAULTS))
     longer: int = 0
+    rates: Sequence[float] = RATES
+    decays: Sequence[float] = DECAYS
+    finalists: int = FINALISTS
 
     def result(self, about, rows, more):
         """Result of a study, as its file keeps it."""
@@ -94,22 +104,22 @@ class NucleiStudy:
     def starts_chosen(self):
         """Every start at the best of several learning rates and layer decays.
 
-        They are chosen on one half of the validation images, all with the first seed and the best
-        ``FINALISTS`` of every start with ``FINALS`` seeds, and reported with all seeds on the other
-        half.
+        The setting is chosen on one half of the validation images: all are tried with the first
+        seed, and the best ``finalists`` of every start with ``FINALS`` seeds. The other half reports
+        it with all seeds.
         """
         choices = {
             self.arm(start, setting=Setting(rate, decay), half='choose', end=True): start
             for start in self.starts
-            for rate in RATES
-            for decay in DECAYS
+            for rate in self.rates
+            for decay in self.decays
         }
         tried = self.run(list(choices), self.seeds[:1])
         ranked = sorted(zip(tried, choices.items()), key=lambda pair: -mean_ap(pair[0]))
         finalists = [
             arm
             for start in self.starts
-            for arm in [arm for _, (arm, of) in ranked if of == start][:FINALISTS]
+            for arm in [arm for _, (arm, of) in ranked if of == start][: self.finalists]
         ]
         finals = self.run(finalists, self.seeds[:FINALS])
         best = {}
@@ -133,9 +143,12 @@ class NucleiStudy:
             arms[-1] = replace(arms[-1], name=f'{arms[-1].name}, longer', against=base)
         about = (
             f'{self.about()} Learning rate and layer decay of every start: the best of '
-            f'{len(RATES)} x {len(DECAYS)} on the other half of the validation images, tried with '
-            f'one seed, the best {FINALISTS} with {len(self.seeds[:FINALS])}.'
+            f'{len(self.rates)} x {len(self.decays)} on the other half of the validation images, '
+            'tried with one seed'
         )
+        if self.finalists > 1:
+            about += f', the best {self.finalists} with {len(self.seeds[:FINALS])}'
+        about += '.'
         chosen = {start: asdict(setting) for start, setting in chosen.items()}
         return about, self.run(arms), dict(tried=tried, chosen=chosen)
 

@@ -1,5 +1,7 @@
 """Arguments of ``tools/study.py``: what each study varies, and nothing that it would not use."""
 
+import math
+
 from benchmarks import nuclei, rows, transfer
 from mmum.cli.command import argument_parser
 from mmum.errors import InputError
@@ -68,6 +70,8 @@ def read_arguments(doc):
             command.add_argument(
                 '--detect-iters', type=int, nargs='+', default=[1000], help='steps of detectors'
             )
+        if name == 'starts':
+            add_settings(command)
         if name in ('starts', 'lengths'):
             command.add_argument(
                 '--longer',
@@ -165,6 +169,29 @@ def add_detectors(command):
     )
 
 
+def add_settings(command):
+    """Arguments of the study that chooses settings of detectors."""
+    for name, values, text in (
+        ('rates', nuclei.RATES, 'learning rates'),
+        ('decays', nuclei.DECAYS, 'layer decays'),
+    ):
+        command.add_argument(
+            f'--{name}',
+            type=float,
+            nargs='+',
+            default=list(values),
+            help=f'{text} that every start is tried with (default: {" ".join(map(str, values))})',
+        )
+    command.add_argument(
+        '--finalists',
+        type=int,
+        default=nuclei.FINALISTS,
+        metavar='N',
+        help=f'tries of every start that are made again, with {nuclei.FINALS} seeds (default: '
+        f'{nuclei.FINALISTS})',
+    )
+
+
 def add_digits(command):
     """The argument of studies that need images by class."""
     command.add_argument(
@@ -181,11 +208,16 @@ def check(args):
         raise InputError(
             f'--seeds {" ".join(map(str, args.seeds))} should be different numbers, none negative'
         )
-    for name in ('jobs', 'pretrain_iters', 'detect_iters', 'detect_epochs'):
+    for name in ('jobs', 'pretrain_iters', 'detect_iters', 'detect_epochs', 'finalists'):
         given = getattr(args, name, None)
         for number in given if isinstance(given, list) else [given]:
             if number is not None and number < 1:
                 raise InputError(f'--{name.replace("_", "-")} {number} should be at least 1')
+    for name, highest in (('rates', math.inf), ('decays', 1)):
+        for number in getattr(args, name, ()):
+            if not 0 < number <= highest:
+                should = 'be above 0' + (' and at most 1' if highest == 1 else '')
+                raise InputError(f'--{name} {number:g} should {should}')
     for name, command in VARIED.items():
         given = getattr(args, name, None)
         if given and len(given) > 1 and args.command != command:
