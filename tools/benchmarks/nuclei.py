@@ -105,8 +105,8 @@ class NucleiStudy:
         """Every start at the best of several learning rates and layer decays.
 
         The setting is chosen on one half of the validation images: all are tried with the first
-        seed, and the best ``finalists`` of every start with ``FINALS`` seeds. The other half reports
-        it with all seeds.
+        seed, and the best ``finalists`` of every start with ``FINALS`` seeds. It is reported on the
+        other half with all seeds.
         """
         choices = {
             self.arm(start, setting=Setting(rate, decay), half='choose', end=True): start
