@@ -476,7 +476,8 @@ def test_a_smaller_choice_of_settings(nuclei_set, tmp_path, monkeypatch):
         f'from scratch, lr {rate}, layer decay 1' for rate in (0.0005, 0.002)
     ]
     assert result['chosen'] == dict(scratch=dict(lr=2e-3, layer_decay=1.0))
-    # the better one has its second seed, and tests of both
+    # the better one has its second seed for the report, and tests of both
+    assert [row['seeds'] for row in result['tried']] == [[0], [0]]
     assert len(trainer.trainings) == 3 and len(trainer.commands) == 5
     assert 'the best of 2 x 1 on the other half' in output
     assert 'tried with one seed. Seeds 0, 1' in output

@@ -121,7 +121,8 @@ class NucleiStudy:
             for start in self.starts
             for arm in [arm for _, (arm, of) in ranked if of == start][: self.finalists]
         ]
-        finals = self.run(finalists, self.seeds[:FINALS])
+        # one finalist has nothing to be compared with
+        finals = self.run(finalists, self.seeds[: FINALS if self.finalists > 1 else 1])
         best = {}
         for row, arm in zip(finals, finalists):
             start = choices[arm]
