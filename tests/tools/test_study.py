@@ -306,7 +306,7 @@ class Trainer:
         (['labels', '--labels', 50, '--starts', 'scratch', 'simmim', 'supervised'], 3, 1),
         (['lengths', '--detect-iters', 50, 100, '--starts', 'scratch', 'um_mae'], 4, 2),
         (['ablations'], 19, 2),
-        (['starts', '--starts', 'scratch', 'um_mae', 'supervised', '--longer', 2000], 4, 2),
+        (['starts', '--starts', 'scratch', 'um_mae', 'supervised', '--longer', 2000], 4, 3),
         (['adapt'], 4, 2),
         (['losses', '--rows', 'decoder of two stages'], 2, 1),
     ],
