@@ -71,13 +71,10 @@ def run_nuclei(args, runs, chart):
     # a study has the arguments that it uses, and the defaults of the others
     given = vars(args)
     names = {field.name for field in fields(nuclei.NucleiStudy)} & given.keys()
-    study = nuclei.NucleiStudy(**{name: given[name] for name in names} | dict(runs=runs))
-    if args.command == 'starts':
-        study.settings = {}
-    elif given.get('settings'):
-        study.settings = read_settings(args.settings)
-    else:
-        study.settings = DEFAULTS
+    file = given.get('settings')
+    settings = {} if args.command == 'starts' else read_settings(file) if file else DEFAULTS
+    made = dict(runs=runs, settings=settings)
+    study = nuclei.NucleiStudy(**{name: given[name] for name in names - made.keys()}, **made)
     if args.command == 'adapt' or 'supervised' in study.starts:
         ensure_data('mini-classes', study.digits, Path(args.work_dir, 'data.log'), show)
     run = dict(
