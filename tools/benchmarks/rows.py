@@ -71,6 +71,10 @@ ABLATIONS = {
         'two_stages',
         ('optim_wrapper.optimizer.lr=0.00025',),
     ),
+    'decoder of two stages, learning rate 1e-4': (
+        'two_stages',
+        ('optim_wrapper.optimizer.lr=0.0001',),
+    ),
     'decoder of two stages, batches of 16': ('two_stages', ('train_dataloader.batch_size=16',)),
     "Swin's initialisation": ('um_mae', ('model.backbone.weight_init=trunc_normal',)),
     "from scratch, Swin's initialisation": (
