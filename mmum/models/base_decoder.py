@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from mmum.errors import InputError
 from mmum.masking import removed_units
-from mmum.models.embedding import sincos_positions
 from mmum.models.layers import init_transformer
 
 PATCH_STRIDE = 4  # of the first stage of a pyramid
@@ -36,7 +35,6 @@ class BaseDecoder(BaseModule):
             :class:`~mmum.models.UMMAE` lets the backbone return them. None: the last output.
         unit (int): Side of a mask unit in pixels.
         out_channels (int): Channels of the images to predict.
-        position_temperature (float): Of the fixed positions of the units.
         num_mixes (int): Sums of the stages, each with weights of its own.
         init_cfg (dict, optional): Initialisation config.
 
@@ -54,7 +52,6 @@ class BaseDecoder(BaseModule):
         stages: Sequence[int] | None,
         unit: int,
         out_channels: int,
-        position_temperature: float,
         num_mixes: int,
         init_cfg: Mapping[str, Any] | None,
     ) -> None:
@@ -71,10 +68,6 @@ class BaseDecoder(BaseModule):
             raise InputError(
                 f'stride={stride} of {name} should be {2 * unit} (a pyramid) or {unit} (a ViT)'
             )
-        if position_temperature <= 1:
-            raise InputError(
-                f'position_temperature={position_temperature:g} of {name} should be above 1'
-            )
         channels = [in_channels] if isinstance(in_channels, int) else list(in_channels)
         self.stages = None if stages is None else tuple(stages)
         number = 1 if self.stages is None else len(self.stages)
@@ -83,7 +76,7 @@ class BaseDecoder(BaseModule):
                 f'stages={stages} of {name} should be different ones, and in_channels='
                 f'{in_channels} one number for each'
             )
-        self.is_vit, self.position_temperature = stride == unit, float(position_temperature)
+        self.is_vit = stride == unit
         strides = [self._stride_of(stage, unit) for stage in self.stages or ()] or [stride]
         self.scales = [s / unit for s in strides]  # units along the side of a token
         if max(self.scales) > 2:
@@ -122,15 +115,6 @@ class BaseDecoder(BaseModule):
             Tensor: int64 (N, K).
         """
         return removed_units(mask)
-
-    def positions(self, mask: Tensor) -> Tensor:
-        """Fixed positions of all units, in unit raster order: float32 (units, D).
-
-        Args:
-            mask (Tensor): Mask map (N, H/16, W/16).
-        """
-        grid, dims = (mask.shape[1], mask.shape[2]), self.mask_token.shape[0]
-        return sincos_positions(grid, dims, mask.device, self.position_temperature)
 
     def unit_tokens(self, latents: Sequence[Tensor] | Tensor) -> list[Tensor]:
         """Bring outputs of the backbone to one token per sampled unit.

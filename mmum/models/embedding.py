@@ -63,9 +63,7 @@ def embed_compact(images: Tensor, mask: Tensor, conv: nn.Conv2d, token: Tensor) 
     return torch.where(secondary[..., None], token.to(x.dtype), x)
 
 
-def sincos_positions(
-    grid: tuple[int, int], embed_dims: int, device: torch.device, temperature: float = 10000.0
-) -> Tensor:
+def sincos_positions(grid: tuple[int, int], embed_dims: int, device: torch.device) -> Tensor:
     """MAE's fixed 2-D sin-cos positions: the first half of the channels encodes the column.
 
     mmpretrain's ``build_2d_sincos_position_embedding`` does not serve here: it lists the grid
@@ -76,8 +74,6 @@ def sincos_positions(
         grid (tuple[int, int]): Rows and columns.
         embed_dims (int): Number of channels, a multiple of 4.
         device (torch.device): Device of the result.
-        temperature (float): The wavelengths lie between 2 pi and 2 pi times this number of units.
-            Defaults to 10000, as in MAE.
 
     Returns:
         Tensor: float32 (rows * columns, embed_dims), row by row. The tensor is cached: do not
@@ -85,18 +81,16 @@ def sincos_positions(
     """
     # A compiler or exporter traces with fake tensors, which must not stay in the cache.
     if torch.compiler.is_compiling():
-        return _sincos_positions.__wrapped__(grid, embed_dims, device, temperature)
-    return _sincos_positions(grid, embed_dims, device, temperature)
+        return _sincos_positions.__wrapped__(grid, embed_dims, device)
+    return _sincos_positions(grid, embed_dims, device)
 
 
 @lru_cache(maxsize=8)
-def _sincos_positions(
-    grid: tuple[int, int], embed_dims: int, device: torch.device, temperature: float
-) -> Tensor:
+def _sincos_positions(grid: tuple[int, int], embed_dims: int, device: torch.device) -> Tensor:
     # Outside inference mode: a table that was made while testing must also serve training.
     with torch.inference_mode(False):
         rows, columns = grid
-        omega = temperature ** -(torch.arange(embed_dims // 4) / (embed_dims // 4))
+        omega = 10000.0 ** -(torch.arange(embed_dims // 4) / (embed_dims // 4))
 
         def encode(length: int) -> Tensor:
             angle = torch.outer(torch.arange(length, dtype=omega.dtype), omega)

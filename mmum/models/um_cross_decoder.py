@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmum.errors import InputError
 from mmum.masking import removed_units, sampled_units
 from mmum.models.base_decoder import BaseDecoder
+from mmum.models.embedding import sincos_positions
 from mmum.models.layers import MLP, Attention, attend, gather_tokens
 from mmum.models.recompute import norm_linear
 
@@ -77,9 +78,6 @@ class UMCrossDecoder(BaseDecoder):
             to None: the last output.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
         out_channels (int): Channels of the images to predict. Defaults to 3.
-        position_temperature (float): The wavelengths of the fixed positions lie between 2 pi and 2
-            pi times this number of units. Lower it on small grids, over which long waves hardly
-            change. Defaults to 10000, the paper's.
         init_cfg (dict, optional): Initialisation config. Defaults to None.
 
     Raises:
@@ -99,7 +97,6 @@ class UMCrossDecoder(BaseDecoder):
         stages: Sequence[int] | None = None,
         unit: int = 16,
         out_channels: int = 3,
-        position_temperature: float = 10000.0,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         if not 0 < predict_ratio <= 0.75:
@@ -116,7 +113,6 @@ class UMCrossDecoder(BaseDecoder):
             stages,
             unit,
             out_channels,
-            position_temperature,
             num_mixes=depth,
             init_cfg=init_cfg,
         )
@@ -155,7 +151,8 @@ class UMCrossDecoder(BaseDecoder):
         """
         units = self.units_to_predict(mask) if units is None else units
         contexts = self.unit_tokens(latents)
-        positions = self.positions(mask).to(contexts[0].dtype)
+        grid, dims = (mask.shape[1], mask.shape[2]), self.mask_token.shape[0]
+        positions = sincos_positions(grid, dims, mask.device).to(contexts[0].dtype)
         places = positions[sampled_units(mask)]
         # Before the first block a query depends on its position alone: projected once per batch.
         x, index = (self.mask_token.to(positions.dtype) + positions)[None], units

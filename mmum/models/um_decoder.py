@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmum.errors import InputError
 from mmum.masking import sampled_units
 from mmum.models.base_decoder import BaseDecoder
+from mmum.models.embedding import sincos_positions
 from mmum.models.layers import TransformerBlock
 from mmum.models.recompute import norm_linear
 
@@ -42,9 +43,6 @@ class UMDecoder(BaseDecoder):
             last output.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
         out_channels (int): Channels of the images to predict. Defaults to 3.
-        position_temperature (float): The wavelengths of the fixed positions lie between 2 pi and 2
-            pi times this number of units. Lower it on small grids, over which long waves hardly
-            change. Defaults to 10000, the paper's.
         init_cfg (dict, optional): Initialisation config. Defaults to None.
 
     Raises:
@@ -62,7 +60,6 @@ class UMDecoder(BaseDecoder):
         stages: Sequence[int] | None = None,
         unit: int = 16,
         out_channels: int = 3,
-        position_temperature: float = 10000.0,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         if visible_positions not in ('aligned', 'official'):
@@ -79,7 +76,6 @@ class UMDecoder(BaseDecoder):
             stages,
             unit,
             out_channels,
-            position_temperature,
             num_mixes=1,
             init_cfg=init_cfg,
         )
@@ -108,7 +104,8 @@ class UMDecoder(BaseDecoder):
         cls_token, x = self.split_class_token(x)
         if self.visible_positions == 'official' and not self.is_vit:
             sampled = sampled.sort(1).values  # unit raster order, where tokens are in cell order
-        positions = self.positions(mask).to(x.dtype)
+        grid = (mask.shape[1], mask.shape[2])
+        positions = sincos_positions(grid, x.shape[2], x.device).to(x.dtype)
         x = torch.cat([cls_token, x + positions[sampled]], 1)
         # What the first block projects of a mask token depends on its position alone: once for all
         # images of the batch.

@@ -1,7 +1,5 @@
 """Decoders that read several stages, and the one without self-attention."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -24,7 +22,6 @@ from tests.helpers import (
     mask_maps,
 )
 
-CPU = torch.device('cpu')
 DECODERS = [UMDecoder, UMCrossDecoder]
 SMALL = dict(embed_dims=32, num_heads=4)
 BACKBONES = dict(
@@ -133,13 +130,12 @@ def test_stages_are_summed_with_learned_weights(decoder, mixes):
         assert torch.allclose(tokens, a * one + b * other, atol=1e-6)
 
 
-@pytest.mark.parametrize('temperature', [10000, 20])
-def test_the_cross_decoder_step_by_step(temperature):
+def test_the_cross_decoder_step_by_step():
     """Against plain attention of every unit by itself."""
-    decoder = UMCrossDecoder(16, **SMALL, position_temperature=temperature).eval()
+    decoder = UMCrossDecoder(16, **SMALL).eval()
     decoder.init_weights()
     latent, mask = torch.randn(2, 16, 2, 4), mask_maps(2, (8, 16))
-    positions = sincos_positions((8, 16), 32, CPU, temperature)
+    positions = sincos_positions((8, 16), 32, torch.device('cpu'))
     (tokens,) = decoder.unit_tokens(latent)
     found = decoder(latent, mask)
     for n in range(2):
@@ -159,23 +155,6 @@ def test_the_cross_decoder_step_by_step(temperature):
                 x = x + block.mlp.fc2(hidden)
             expected = decoder.pred(decoder.norm(x))
             assert torch.allclose(found[n, k], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize('decoder', DECODERS)
-def test_waves_of_positions(decoder):
-    """The unit in row 3 and column 5, of waves from 2 pi to nearly 2 pi times the temperature."""
-    mask = mask_maps(1, (4, 8))
-    for temperature in (10000, 16):
-        neck = decoder(16, **SMALL, position_temperature=temperature)
-        waves = [2 * math.pi * temperature ** (i / 8) for i in range(8)]
-        expected = [
-            wave(2 * math.pi * place / length)
-            for place in (5, 3)
-            for wave in (math.sin, math.cos)
-            for length in waves
-        ]
-        assert torch.allclose(neck.positions(mask)[3 * 8 + 5], torch.tensor(expected), atol=1e-5)
-    assert torch.equal(decoder(16, **SMALL).positions(mask), sincos_positions((4, 8), 32, CPU))
 
 
 def test_units_do_not_talk_to_each_other():
@@ -233,11 +212,6 @@ def test_the_loss_is_that_of_the_units_drawn():
         (UMCrossDecoder, dict(predict_ratio=0.9), 'predict_ratio=0.9 of UMCrossDecoder should be'),
         (UMCrossDecoder, dict(predict_ratio=0), 'predict_ratio=0 of UMCrossDecoder'),
         (UMCrossDecoder, dict(depth=0), 'depth=0 of UMCrossDecoder'),
-        (
-            UMDecoder,
-            dict(position_temperature=1),
-            'position_temperature=1 of UMDecoder should be above 1',
-        ),
     ],
 )
 def test_what_cannot_be(decoder, options, sentence):

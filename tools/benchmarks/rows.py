@@ -75,11 +75,6 @@ ABLATIONS = {
         'two_stages',
         ('optim_wrapper.optimizer.lr=0.0001',),
     ),
-    'decoder of two stages, position temperature 20': (
-        'two_stages',
-        ('model.neck.position_temperature=20',),
-    ),
-    'position temperature 20': ('um_mae', ('model.neck.position_temperature=20',)),
     'decoder of two stages, batches of 16': ('two_stages', ('train_dataloader.batch_size=16',)),
     "Swin's initialisation": ('um_mae', ('model.backbone.weight_init=trunc_normal',)),
     "from scratch, Swin's initialisation": (
