@@ -35,6 +35,7 @@ class BaseDecoder(BaseModule):
             :class:`~mmum.models.UMMAE` lets the backbone return them. None: the last output.
         unit (int): Side of a mask unit in pixels.
         out_channels (int): Channels of the images to predict.
+        distance_bias (float): Logits per unit of distance, see :meth:`bias_of`.
         num_mixes (int): Sums of the stages, each with weights of its own.
         init_cfg (dict, optional): Initialisation config.
 
@@ -52,6 +53,7 @@ class BaseDecoder(BaseModule):
         stages: Sequence[int] | None,
         unit: int,
         out_channels: int,
+        distance_bias: float,
         num_mixes: int,
         init_cfg: Mapping[str, Any] | None,
     ) -> None:
@@ -68,6 +70,8 @@ class BaseDecoder(BaseModule):
             raise InputError(
                 f'stride={stride} of {name} should be {2 * unit} (a pyramid) or {unit} (a ViT)'
             )
+        if distance_bias < 0:
+            raise InputError(f'distance_bias={distance_bias:g} of {name} should not be negative')
         channels = [in_channels] if isinstance(in_channels, int) else list(in_channels)
         self.stages = None if stages is None else tuple(stages)
         number = 1 if self.stages is None else len(self.stages)
@@ -77,6 +81,7 @@ class BaseDecoder(BaseModule):
                 f'{in_channels} one number for each'
             )
         self.is_vit = stride == unit
+        self.num_heads, self.distance_bias = num_heads, distance_bias
         strides = [self._stride_of(stage, unit) for stage in self.stages or ()] or [stride]
         self.scales = [s / unit for s in strides]  # units along the side of a token
         if max(self.scales) > 2:
@@ -149,6 +154,30 @@ class BaseDecoder(BaseModule):
         if scale > 1:
             x = F.pixel_shuffle(x, int(scale))
         return x.flatten(2).transpose(1, 2)
+
+    def bias_of(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor | None:
+        """Bias by which the attention of a unit prefers near units, without anything to learn.
+
+        A logit loses ``slope * distance``, with the Euclidean distance in units, as in ALiBi (arXiv
+        2108.12409). The slopes of the heads fall geometrically, from ``distance_bias`` to an eighth
+        of it.
+
+        Args:
+            queries (Tensor): Unit raster indices (N, K).
+            keys (Tensor): Unit raster indices (N, L).
+            mask (Tensor): Mask map (N, H/16, W/16).
+
+        Returns:
+            Tensor | None: float32 (N, heads, K, L); None without a ``distance_bias``.
+        """
+        if not self.distance_bias:
+            return None
+        columns, heads = mask.shape[2], torch.arange(self.num_heads, device=mask.device)
+        slopes = self.distance_bias * 0.125 ** (heads / max(1, self.num_heads - 1))
+        rows_apart = queries[:, :, None] // columns - keys[:, None] // columns
+        columns_apart = queries[:, :, None] % columns - keys[:, None] % columns
+        distance = (rows_apart**2 + columns_apart**2).float().sqrt()
+        return -slopes[:, None, None] * distance[:, None]
 
     def split_class_token(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Class token, which has no position and is empty behind a pyramid, and unit tokens."""

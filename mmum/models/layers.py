@@ -139,7 +139,11 @@ class TransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(
-        self, x: Tensor, shared: tuple[Tensor, Tensor] | None = None, num_queries: int | None = None
+        self,
+        x: Tensor,
+        shared: tuple[Tensor, Tensor] | None = None,
+        num_queries: int | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Run the block.
 
@@ -150,6 +154,8 @@ class TransformerBlock(nn.Module):
                 per batch. Defaults to None: no further tokens.
             num_queries (int, optional): Number of tokens, counted from the end, that are queries
                 and get an output; all tokens are keys and values. Defaults to None: all.
+            bias (Tensor, optional): Added to the logits, (N, heads, L + K, L + K), of which the
+                rows of queries count. Defaults to None.
 
         Returns:
             Tensor: (N, num_queries or L + K, C).
@@ -168,7 +174,8 @@ class TransformerBlock(nn.Module):
             k, v = attn.split_heads(attn.project(x, self.norm1, 'kv'))
         if num_queries is not None:
             x = x[:, -num_queries:]
-        x = x + self.drop_path(attn.merge_heads(attend(q, k, v)))
+            bias = bias if bias is None else bias[:, :, -num_queries:]
+        x = x + self.drop_path(attn.merge_heads(attend(q, k, v, bias)))
         return x + self.drop_path(self.mlp(x, self.norm2))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -31,7 +32,13 @@ class CrossBlock(nn.Module):
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.mlp = MLP(embed_dims, 4 * embed_dims)
 
-    def forward(self, x: Tensor, context: Tensor, index: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor,
+        index: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
         """Run the block.
 
         Args:
@@ -40,6 +47,7 @@ class CrossBlock(nn.Module):
             context (Tensor): Keys and values (N, L, C).
             index (Tensor, optional): int64 (N, K), the common queries of every image. Defaults to
                 None.
+            bias (Tensor, optional): Added to the logits, (N, heads, K, L). Defaults to None.
 
         Returns:
             Tensor: (N, K, C).
@@ -50,7 +58,7 @@ class CrossBlock(nn.Module):
             projected, x = gather_tokens(projected, index), gather_tokens(x, index)
         (q,) = attn.split_heads(projected)
         k, v = attn.split_heads(attn.project(context, self.norm_context, 'kv'))
-        x = x + attn.merge_heads(attend(q, k, v))
+        x = x + attn.merge_heads(attend(q, k, v, bias))
         return x + self.mlp(x, self.norm2)
 
 
@@ -78,6 +86,9 @@ class UMCrossDecoder(BaseDecoder):
             to None: the last output.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
         out_channels (int): Channels of the images to predict. Defaults to 3.
+        distance_bias (float): Makes attention prefer near units: logits that the steepest head
+            subtracts per unit of distance, as in ALiBi (arXiv 2108.12409); the slopes of the others
+            fall geometrically to an eighth of it. Defaults to 0, the paper's: none.
         init_cfg (dict, optional): Initialisation config. Defaults to None.
 
     Raises:
@@ -97,6 +108,7 @@ class UMCrossDecoder(BaseDecoder):
         stages: Sequence[int] | None = None,
         unit: int = 16,
         out_channels: int = 3,
+        distance_bias: float = 0.0,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         if not 0 < predict_ratio <= 0.75:
@@ -113,6 +125,7 @@ class UMCrossDecoder(BaseDecoder):
             stages,
             unit,
             out_channels,
+            distance_bias,
             num_mixes=depth,
             init_cfg=init_cfg,
         )
@@ -153,11 +166,14 @@ class UMCrossDecoder(BaseDecoder):
         contexts = self.unit_tokens(latents)
         grid, dims = (mask.shape[1], mask.shape[2]), self.mask_token.shape[0]
         positions = sincos_positions(grid, dims, mask.device).to(contexts[0].dtype)
-        places = positions[sampled_units(mask)]
+        sampled = sampled_units(mask)
+        places, bias = positions[sampled], self.bias_of(units, sampled, mask)
+        if bias is not None and self.is_vit:
+            bias = F.pad(bias, (1, 0))  # none for the class token
         # Before the first block a query depends on its position alone: projected once per batch.
         x, index = (self.mask_token.to(positions.dtype) + positions)[None], units
         for i, block in enumerate(self.blocks):
             cls_token, tokens = self.split_class_token(contexts[i % len(contexts)])
             context = torch.cat([cls_token, tokens + places], 1)
-            x = block(x, context, index if i == 0 else None)
+            x = block(x, context, index if i == 0 else None, bias)
         return norm_linear(self.norm, x, self.pred.weight, self.pred.bias)

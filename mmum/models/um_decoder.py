@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -43,6 +44,9 @@ class UMDecoder(BaseDecoder):
             last output.
         unit (int): Side of a mask unit in pixels. Defaults to 16.
         out_channels (int): Channels of the images to predict. Defaults to 3.
+        distance_bias (float): Makes attention prefer near units: logits that the steepest head
+            subtracts per unit of distance, as in ALiBi (arXiv 2108.12409); the slopes of the others
+            fall geometrically to an eighth of it. Defaults to 0, the paper's: none.
         init_cfg (dict, optional): Initialisation config. Defaults to None.
 
     Raises:
@@ -60,6 +64,7 @@ class UMDecoder(BaseDecoder):
         stages: Sequence[int] | None = None,
         unit: int = 16,
         out_channels: int = 3,
+        distance_bias: float = 0.0,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         if visible_positions not in ('aligned', 'official'):
@@ -76,6 +81,7 @@ class UMDecoder(BaseDecoder):
             stages,
             unit,
             out_channels,
+            distance_bias,
             num_mixes=1,
             init_cfg=init_cfg,
         )
@@ -110,9 +116,13 @@ class UMDecoder(BaseDecoder):
         # What the first block projects of a mask token depends on its position alone: once for all
         # images of the batch.
         shared = (self.mask_token.to(x.dtype) + positions)[None], units
-        x = self.blocks[0](x, shared, self._queries(0, units))
+        placed = torch.cat([sampled, units], 1)
+        bias = self.bias_of(placed, placed, mask)
+        if bias is not None:  # none for the class token
+            bias = F.pad(bias, (cls_token.shape[1], 0, cls_token.shape[1], 0))
+        x = self.blocks[0](x, shared, self._queries(0, units), bias)
         for i, block in enumerate(self.blocks[1:], 1):
-            x = block(x, num_queries=self._queries(i, units))
+            x = block(x, num_queries=self._queries(i, units), bias=bias)
         return norm_linear(self.norm, x, self.pred.weight, self.pred.bias)
 
     def _queries(self, block: int, units: Tensor) -> int | None:

@@ -130,31 +130,69 @@ def test_stages_are_summed_with_learned_weights(decoder, mixes):
         assert torch.allclose(tokens, a * one + b * other, atol=1e-6)
 
 
-def test_the_cross_decoder_step_by_step():
+@pytest.mark.parametrize('distance_bias', [0, 2])
+def test_the_cross_decoder_step_by_step(distance_bias):
     """Against plain attention of every unit by itself."""
-    decoder = UMCrossDecoder(16, **SMALL).eval()
+    decoder = UMCrossDecoder(16, **SMALL, distance_bias=distance_bias).eval()
     decoder.init_weights()
     latent, mask = torch.randn(2, 16, 2, 4), mask_maps(2, (8, 16))
     positions = sincos_positions((8, 16), 32, torch.device('cpu'))
     (tokens,) = decoder.unit_tokens(latent)
     found = decoder(latent, mask)
     for n in range(2):
-        context = tokens[n] + positions[sampled_units(mask)[n]]
+        sampled = sampled_units(mask)[n]
+        context = tokens[n] + positions[sampled]
         for k, unit in enumerate(removed_units(mask)[n].tolist()):
             x = decoder.mask_token + positions[unit]
+            distance = torch.hypot(
+                (sampled // 16 - unit // 16).float(), (sampled % 16 - unit % 16).float()
+            )
             for block in decoder.blocks:
                 q, _, _ = block.attn.qkv(block.norm1(x)).chunk(3)
                 _, keys, values = block.attn.qkv(block.norm_context(context)).chunk(3, -1)
                 heads = []
                 for h in range(4):
                     part = slice(8 * h, 8 * h + 8)
-                    weights = (keys[:, part] @ q[part] * 8**-0.5).softmax(0)
+                    slope = distance_bias * 2.0**-h  # of four heads, to an eighth
+                    weights = (keys[:, part] @ q[part] * 8**-0.5 - slope * distance).softmax(0)
                     heads.append(weights @ values[:, part])
                 x = x + block.attn.proj(torch.cat(heads))
                 hidden = F.gelu(block.mlp.fc1(block.norm2(x)))
                 x = x + block.mlp.fc2(hidden)
             expected = decoder.pred(decoder.norm(x))
             assert torch.allclose(found[n, k], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('stride', [32, 16])
+def test_distance_bias(stride):
+    """Against plain attention of all tokens at once, behind a pyramid and behind a ViT."""
+    decoder = UMDecoder(16, **SMALL, stride=stride, distance_bias=2).eval()
+    decoder.init_weights()
+    mask = mask_maps(2, (8, 16))
+    latent = torch.randn(2, 16, 2, 4) if stride == 32 else torch.randn(2, 1 + 32, 16)
+    positions = sincos_positions((8, 16), 32, torch.device('cpu'))
+    (tokens,) = decoder.unit_tokens(latent)
+    found = decoder(latent, mask)
+    for n in range(2):
+        placed = torch.cat([sampled_units(mask)[n], removed_units(mask)[n]])
+        at = torch.stack([placed // 16, placed % 16], 1).float()
+        distance = (at[:, None] - at[None]).norm(dim=2)
+        first = tokens.shape[1] - 32  # a class token, at no distance to any unit
+        distance = F.pad(distance, (first, 0, first, 0))
+        removed = decoder.mask_token + positions[removed_units(mask)[n]]
+        x = torch.cat([tokens[n, first:] + positions[placed[:32]], removed])
+        x = torch.cat([tokens[n, :first], x])
+        for block in decoder.blocks:
+            heads = []
+            for h, (q, k, v) in enumerate(
+                zip(*(part.split(8, 1) for part in block.attn.qkv(block.norm1(x)).chunk(3, 1)))
+            ):
+                logits = q @ k.t() * 8**-0.5 - 2 * 2.0**-h * distance  # to an eighth in 4 heads
+                heads.append(logits.softmax(1) @ v)
+            x = x + block.attn.proj(torch.cat(heads, 1))
+            x = x + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
+        expected = decoder.pred(decoder.norm(x[-96:]))
+        assert torch.allclose(found[n], expected, atol=1e-5)
 
 
 def test_units_do_not_talk_to_each_other():
@@ -212,6 +250,7 @@ def test_the_loss_is_that_of_the_units_drawn():
         (UMCrossDecoder, dict(predict_ratio=0.9), 'predict_ratio=0.9 of UMCrossDecoder should be'),
         (UMCrossDecoder, dict(predict_ratio=0), 'predict_ratio=0 of UMCrossDecoder'),
         (UMCrossDecoder, dict(depth=0), 'depth=0 of UMCrossDecoder'),
+        (UMDecoder, dict(distance_bias=-1), 'distance_bias=-1 of UMDecoder should not be negative'),
     ],
 )
 def test_what_cannot_be(decoder, options, sentence):

@@ -10,6 +10,7 @@ COLOURS = dict(
     scratch='#9e9e9e',
     um_mae='#1f6f8b',
     two_stages='#c44e52',
+    local='#2f2f2f',
     cross='#8172b3',
     simmim='#e0a458',
     supervised='#6a8a4f',
