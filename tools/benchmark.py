@@ -1,7 +1,7 @@
 """Measure speed and memory, and write the findings as JSON with a Markdown table beside it.
 
 Training methods against each other, the kinds of work in a step, the input pipeline, several
-ranks, detectors, segmentation, and the hours and memory of a long run:
+ranks, detectors, segmentation, the hours and memory of a long run, and how far a decoder looks:
 
     python tools/benchmark.py compare --size T --batch 8 --dtype float32
     python tools/benchmark.py compare --detectors --batch 1
@@ -11,6 +11,7 @@ ranks, detectors, segmentation, and the hours and memory of a long run:
     python tools/benchmark.py detectors
     python tools/benchmark.py segmentors
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64
+    python tools/benchmark.py attention CHECKPOINT
 
 Tables of docs/results/ into the pages that show them, and the figures of the documentation:
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from benchmarks import (
     CONFIGS,
     ROOT,
+    attention,
     compare,
     data,
     detector_steps,
@@ -177,7 +179,18 @@ def parse_args():
     segmentors_parser.add_argument(
         '--configs', nargs='+', default=[], metavar='CONFIG', help='(default: all on ADE20K)'
     )
+    attention_parser = commands.add_parser(
+        'attention', help='attention of a decoder to sampled units, by their distance'
+    )
+    attention_parser.add_argument(
+        'checkpoints', nargs='+', metavar='CHECKPOINT', help='of pre-trainings with UMDecoder'
+    )
+    attention_parser.add_argument(
+        '--folder', default='data/nuclei/val', help='images (default: data/nuclei/val)'
+    )
+    attention_parser.add_argument('--images', type=int, default=64, help='(default: 64)')
     for command in (
+        attention_parser,
         compare_parser,
         data_parser,
         scaling_parser,
@@ -274,6 +287,9 @@ def main():
             report,
         )
         make_table = compare.table
+    elif args.command == 'attention':
+        found = attention.measure(args.checkpoints, args.folder, args.images, report)
+        make_table = attention.table
     elif args.command == 'profile':
         found = profile.measure(
             args.methods, args.size, args.batch, args.image_size, args.dtype, args.steps, report

@@ -119,7 +119,7 @@ class UMDecoder(BaseDecoder):
         placed = torch.cat([sampled, units], 1)
         bias = self.bias_of(placed, placed, mask)
         if bias is not None:  # none for the class token
-            bias = F.pad(bias, (cls_token.shape[1], 0, cls_token.shape[1], 0))
+            bias = F.pad(bias.to(x.dtype), (cls_token.shape[1], 0, cls_token.shape[1], 0))
         x = self.blocks[0](x, shared, self._queries(0, units), bias)
         for i, block in enumerate(self.blocks[1:], 1):
             x = block(x, num_queries=self._queries(i, units), bias=bias)

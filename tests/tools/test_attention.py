@@ -1,0 +1,74 @@
+"""Attention of a decoder by distance."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from benchmarks import attention
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+
+from mmum.engine import load_config
+from mmum.errors import InputError
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Two images that are large enough, and one that is not."""
+    folder = tmp_path_factory.mktemp('images')
+    random = np.random.RandomState(0)
+    for name, size in (('a', (140, 150)), ('b', (60, 200)), ('c', (128, 128))):
+        cv2.imwrite(str(folder / f'{name}.png'), random.randint(0, 256, (*size, 3), np.uint8))
+    return folder
+
+
+def write_checkpoint(path, config='um_mae_swin_nano_nuclei', **neck):
+    """A checkpoint whose decoder attends to all units alike, but for a bias."""
+    cfg = load_config(config, dict(model=dict(neck=neck)))
+    init_default_scope('mmpretrain')
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
+    for parameter in model.neck.blocks[0].attn.qkv.parameters():
+        torch.nn.init.zeros_(parameter)
+    meta = dict(cfg=cfg.pretty_text, iter=5)
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
+    return str(path)
+
+
+def test_attention_by_distance(tmp_path, folder):
+    paths = [
+        write_checkpoint(tmp_path / 'even.pth'),
+        write_checkpoint(tmp_path / 'near.pth', distance_bias=2),
+    ]
+    found = attention.measure(paths, str(folder), 2, print)
+    even, near = found['rows']
+    assert even['steps'] == 5 and len(even['shares']) == 4
+    uniform = found['uniform']
+    # a quarter of the 64 units is sampled, and a removed one is not at distance 0 from any
+    assert sum(uniform) == pytest.approx(0.25)
+    assert even['shares'] == [pytest.approx(uniform, abs=1e-6)] * 4
+    for head in near['shares']:
+        assert head[0] > uniform[0] and head[2] < uniform[2]
+    steepest, flattest = near['shares'][0], near['shares'][-1]
+    assert steepest[0] > flattest[0] and steepest[2] < flattest[2]
+    text = attention.table(dict(found, provenance=attention_provenance()))
+    assert f'| {tmp_path.name} | 5 |' in text
+
+
+def attention_provenance():
+    made = dict(hardware='1 CPU core', date='2026-01-01', versions=dict(mmum='0', torch='0'))
+    return dict(command='python tools/benchmark.py attention', **made)
+
+
+def test_bad_input(tmp_path, folder):
+    path = write_checkpoint(tmp_path / 'even.pth')
+    with pytest.raises(InputError, match='has 2 images of at least 128x128 px: --images 3'):
+        attention.measure([path], str(folder), 3, print)
+    cross = write_checkpoint_of_cross(tmp_path / 'cross.pth')
+    with pytest.raises(InputError, match=r'cross.pth is no checkpoint of a pre-training with UMD'):
+        attention.measure([cross], str(folder), 2, print)
+
+
+def write_checkpoint_of_cross(path):
+    cfg = load_config('um_cross_mae_swin_nano_nuclei')
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text, iter=5), state_dict={}), path)
+    return str(path)
