@@ -159,8 +159,8 @@ class BaseDecoder(BaseModule):
         """Bias by which the attention of a unit prefers near units, without anything to learn.
 
         A logit loses ``slope * distance``, with the Euclidean distance in units, as in ALiBi (arXiv
-        2108.12409). The slopes of the heads fall geometrically, from ``distance_bias`` to an eighth
-        of it.
+        2108.12409). The slopes of the heads fall geometrically, from ``distance_bias`` to half of
+        it.
 
         Args:
             queries (Tensor): Unit raster indices (N, K).
@@ -173,7 +173,7 @@ class BaseDecoder(BaseModule):
         if not self.distance_bias:
             return None
         columns, heads = mask.shape[2], torch.arange(self.num_heads, device=mask.device)
-        slopes = self.distance_bias * 0.125 ** (heads / max(1, self.num_heads - 1))
+        slopes = self.distance_bias * 0.5 ** (heads / max(1, self.num_heads - 1))
         rows_apart = queries[:, :, None] // columns - keys[:, None] // columns
         columns_apart = queries[:, :, None] % columns - keys[:, None] % columns
         distance = (rows_apart**2 + columns_apart**2).float().sqrt()

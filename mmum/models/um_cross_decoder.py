@@ -88,7 +88,7 @@ class UMCrossDecoder(BaseDecoder):
         out_channels (int): Channels of the images to predict. Defaults to 3.
         distance_bias (float): Makes attention prefer near units: logits that the steepest head
             subtracts per unit of distance, as in ALiBi (arXiv 2108.12409); the slopes of the others
-            fall geometrically to an eighth of it. Defaults to 0, the paper's: none.
+            fall geometrically to half of it. Defaults to 0, the paper's: none.
         init_cfg (dict, optional): Initialisation config. Defaults to None.
 
     Raises:

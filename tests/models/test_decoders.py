@@ -153,7 +153,7 @@ def test_the_cross_decoder_step_by_step(distance_bias):
                 heads = []
                 for h in range(4):
                     part = slice(8 * h, 8 * h + 8)
-                    slope = distance_bias * 2.0**-h  # of four heads, to an eighth
+                    slope = distance_bias * 0.5 ** (h / 3)  # of four heads, to half
                     weights = (keys[:, part] @ q[part] * 8**-0.5 - slope * distance).softmax(0)
                     heads.append(weights @ values[:, part])
                 x = x + block.attn.proj(torch.cat(heads))
@@ -187,7 +187,8 @@ def test_distance_bias(stride):
             for h, (q, k, v) in enumerate(
                 zip(*(part.split(8, 1) for part in block.attn.qkv(block.norm1(x)).chunk(3, 1)))
             ):
-                logits = q @ k.t() * 8**-0.5 - 2 * 2.0**-h * distance  # to an eighth in 4 heads
+                slope = 2 * 0.5 ** (h / 3)  # of four heads, to half
+                logits = q @ k.t() * 8**-0.5 - slope * distance
                 heads.append(logits.softmax(1) @ v)
             x = x + block.attn.proj(torch.cat(heads, 1))
             x = x + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(x))))
@@ -258,9 +259,10 @@ def test_what_cannot_be(decoder, options, sentence):
         decoder(**{'in_channels': 8, **SMALL, **options})
 
 
-def test_autocast_and_bfloat16():
+@pytest.mark.parametrize('distance_bias', [0, 2])
+def test_autocast_and_bfloat16(distance_bias):
     for decoder in DECODERS:
-        model = build('UMSwin', decoder).eval()
+        model = build('UMSwin', decoder, distance_bias=distance_bias).eval()
         images, mask = torch.rand(1, 3, 64, 64), mask_maps(1, (4, 4))
         exact = model.predict_removed(images, mask)
         with torch.autocast('cpu', torch.bfloat16):
