@@ -1,4 +1,4 @@
-"""How far a decoder looks: attention of removed units to sampled ones, by their distance."""
+"""Attention of a decoder: shares of removed units to sampled ones, by their distance."""
 
 import statistics
 from pathlib import Path
