@@ -29,15 +29,21 @@ def write_checkpoint(path, config='um_mae_swin_nano_nuclei', **neck):
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
     for parameter in model.neck.blocks[0].attn.qkv.parameters():
         torch.nn.init.zeros_(parameter)
-    meta = dict(cfg=cfg.pretty_text, iter=5)
-    torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
+    return save(path, cfg, model.state_dict())
+
+
+def save(path, cfg, weights):
+    """In a work directory, as a training does."""
+    path.parent.mkdir()
+    cfg.dump(str(path.with_name('config.py')))
+    torch.save(dict(meta=dict(iter=5), state_dict=weights), path)
     return str(path)
 
 
 def test_attention_by_distance(tmp_path, folder):
     paths = [
-        write_checkpoint(tmp_path / 'even.pth'),
-        write_checkpoint(tmp_path / 'near.pth', distance_bias=2),
+        write_checkpoint(tmp_path / 'even' / 'iter_5.pth'),
+        write_checkpoint(tmp_path / 'near' / 'iter_5.pth', distance_bias=2),
     ]
     found = attention.measure(paths, str(folder), 2, print)
     even, near = found['rows']
@@ -49,7 +55,7 @@ def test_attention_by_distance(tmp_path, folder):
     steepest, *_, flattest = [head[0] / head[2] for head in near['shares']]
     assert steepest > flattest > 10 * uniform[0] / uniform[2]
     text = attention.table(dict(found, provenance=attention_provenance()))
-    assert f'| {tmp_path.name} | 5 |' in text
+    assert '| even | 5 |' in text and '| near | 5 |' in text
 
 
 def attention_provenance():
@@ -58,15 +64,13 @@ def attention_provenance():
 
 
 def test_bad_input(tmp_path, folder):
-    path = write_checkpoint(tmp_path / 'even.pth')
+    path = write_checkpoint(tmp_path / 'even' / 'iter_5.pth')
     with pytest.raises(InputError, match='has 2 images of at least 128x128 px: --images 3'):
         attention.measure([path], str(folder), 3, print)
-    cross = write_checkpoint_of_cross(tmp_path / 'cross.pth')
-    with pytest.raises(InputError, match=r'cross.pth is no checkpoint of a pre-training with UMD'):
-        attention.measure([cross], str(folder), 2, print)
-
-
-def write_checkpoint_of_cross(path):
-    cfg = load_config('um_cross_mae_swin_nano_nuclei')
-    torch.save(dict(meta=dict(cfg=cfg.pretty_text, iter=5), state_dict={}), path)
-    return str(path)
+    cross = save(
+        tmp_path / 'cross' / 'iter_5.pth', load_config('um_cross_mae_swin_nano_nuclei'), {}
+    )
+    lonely = str(tmp_path / 'iter_5.pth')
+    for path in (cross, lonely):
+        with pytest.raises(InputError, match=f'{path} has no config beside it of a pre-training'):
+            attention.measure([path], str(folder), 2, print)

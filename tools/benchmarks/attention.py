@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -14,6 +13,7 @@ from mmpretrain.structures import DataSample
 from benchmarks.report import caption_of, markdown_table
 from mmum.checkpoints import read_checkpoint
 from mmum.datasets.listing import list_images
+from mmum.engine import load_config
 from mmum.errors import InputError
 from mmum.masking import removed_units, sample_mask_map, sampled_units
 
@@ -90,20 +90,20 @@ def read_crops(folder, number):
 
 
 def read_model(path):
-    """The model of a checkpoint by the config that lies in it, and its steps."""
-    checkpoint = read_checkpoint(str(path))
-    meta = checkpoint.get('meta', {})
-    cfg = Config.fromstring(meta.get('cfg', 'model = dict()'), '.py')
-    neck = cfg.model.get('neck') or {}
+    """The model of a checkpoint, by the config that its training wrote beside it, and its steps."""
+    configs = sorted(Path(path).parent.glob('*.py'))
+    cfg = load_config(str(configs[0])) if len(configs) == 1 else {}
+    neck = cfg.get('model', {}).get('neck') or {}
     if neck.get('type') != 'UMDecoder' or neck.get('stride', 32) != 32:
         raise InputError(
-            f'{path} is no checkpoint of a pre-training with UMDecoder behind a pyramid: give its '
-            'iter_N.pth or epoch_N.pth'
+            f'{path} has no config beside it of a pre-training with UMDecoder behind a pyramid: '
+            'give an iter_N.pth or epoch_N.pth in the work directory of one'
         )
+    checkpoint = read_checkpoint(str(path))
     init_default_scope('mmpretrain')
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}).eval()
     model.load_state_dict(checkpoint['state_dict'])
-    return model, meta['iter']
+    return model, checkpoint['meta']['iter']
 
 
 @torch.no_grad()
