@@ -75,7 +75,7 @@ def parse_args():
     )
     for command in (compare_parser, profile_parser):
         command.add_argument(
-            '--methods', nargs='+', choices=list(compare.METHODS), default=list(compare.METHODS)
+            '--methods', nargs='+', choices=list(compare.METHODS), default=compare.USUAL
         )
         command.add_argument(
             '--size', choices=list(compare.SIZES), default='T', help='size of Swin (default: T)'
@@ -258,7 +258,7 @@ def main():
                 raise InputError(f'--{name.replace("_", "-")} {number} should be positive')
     detectors_asked = args.command == 'compare' and args.detectors
     if detectors_asked and (args.methods, args.size, args.image_size) != (
-        list(compare.METHODS),
+        compare.USUAL,
         'T',
         256,
     ):

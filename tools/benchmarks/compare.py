@@ -32,13 +32,18 @@ METHODS = dict(
     reference='UM-MAE, plain reference',
     simmim='SimMIM, same backbone class (window 16)',
     simmim_mmpretrain="mmpretrain's SimMIM (window 8)",
+    um_mae_two_stages='UM-MAE, decoder of two stages',
+    um_mae_local='UM-MAE, local decoder of two stages',
 )
+USUAL = list(METHODS)[:5]  # compared where no --methods are given
 CONFIG_OF = dict(
     um_mae='um_mae_swin_t',
     um_cross_mae='um_cross_mae_swin_t',
     reference='um_mae_swin_t',
     simmim='simmim_um_swin_t',
     simmim_mmpretrain='simmim_swin_t',
+    um_mae_two_stages='um_mae_swin_t_two_stages',
+    um_mae_local='um_mae_swin_t_local',
 )
 MAX_COUNTED = 8  # images
 
