@@ -11,6 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.visualization import LocalVisBackend
+from mmpretrain.structures import DataSample
+from torch import Tensor
 
 from mmum.files import warn_on_write_error
 from mmum.visualization import reconstruction_picture, write_picture
@@ -20,7 +22,8 @@ from mmum.visualization import reconstruction_picture, write_picture
 class ReconstructionHook(Hook):
     """Write pictures of masked input, reconstruction and original, always of the same images.
 
-    Works for UM-MAE and for SimMIM, also mmpretrain's own.
+    Works for UM-MAE and for SimMIM, also mmpretrain's own. Checkpoints keep the images and their
+    masks, for a run that resumes from them.
 
     In training they are ``WORK_DIR/reconstruction/epoch_N.png`` (or ``iter_N.png`` for training by
     iterations). In testing, with ``show_dir``, there is one picture per batch in that folder.
@@ -67,13 +70,30 @@ class ReconstructionHook(Hook):
             path = Path(self.show_dir, f'batch_{batch_idx:05d}_rank_{runner.rank}.png')
             write_picture(path, rgb)
 
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep images and masks in a checkpoint."""
+        if self.batch is not None:
+            inputs, samples = self.batch['inputs'], self.batch['data_samples']
+            masks = torch.stack([torch.as_tensor(sample.mask) for sample in samples])
+            checkpoint['reconstruction'] = dict(inputs=inputs, masks=masks)
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Take the images and masks of the run that is resumed."""
+        kept = checkpoint.get('reconstruction')
+        if kept is not None and runner._resume and self.batch is None:
+            samples = [DataSample().set_mask(mask) for mask in kept['masks']]
+            self.batch = dict(inputs=kept['inputs'], data_samples=samples)
+
     @staticmethod
     def by_epoch(runner: Any) -> bool:
         """Whether the runner trains by epochs."""
         return not isinstance(runner.train_loop, IterBasedTrainLoop)
 
     def _first(self, data_batch: Any) -> dict[str, Any]:
-        return {key: data_batch[key][: self.max_images] for key in ('inputs', 'data_samples')}
+        inputs = data_batch['inputs'][: self.max_images]
+        if isinstance(inputs, Tensor):
+            inputs = inputs.clone()  # a view would keep the whole batch, in checkpoints too
+        return dict(inputs=inputs, data_samples=data_batch['data_samples'][: self.max_images])
 
     def _picture(self, model: Any, batch: Any) -> np.ndarray:
         model = model.module if is_model_wrapper(model) else model

@@ -5,6 +5,7 @@ import pickle
 import re
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -95,7 +96,7 @@ def test_testing(trained, mini, tmp_path):
 
 
 def test_resume(trained, mini, tmp_path):
-    """--resume starts where the last checkpoint ended."""
+    """--resume starts where the last checkpoint ended, and draws the same images."""
     options = [
         '--cfg-options',
         f'data_root={mini}/unlabelled',
@@ -106,6 +107,14 @@ def test_resume(trained, mini, tmp_path):
     run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path, '--resume', *options)
     assert [step[0] for step in losses(tmp_path)] == [1] * 4 + [2] * 4
     assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_2.pth')
+    before, after = (
+        cv2.imread(str(tmp_path / 'reconstruction' / f'epoch_{epoch}.png')) for epoch in (1, 2)
+    )
+    side = before.shape[1] // 3
+    for column in (0, 2):  # masked input and original; the reconstruction differs
+        columns = slice(column * side, (column + 1) * side)
+        np.testing.assert_array_equal(before[:, columns], after[:, columns])
+    assert (before != after).any()
 
 
 def test_two_ranks(mini, tmp_path):
