@@ -1,5 +1,6 @@
 """Write pictures of what the model reconstructs."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class ReconstructionHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Take the images and masks of the run that is resumed."""
-        kept = checkpoint.get('reconstruction')
+        kept = deepcopy(checkpoint.get('reconstruction'))  # its tensors lie in the file
         if kept is not None and runner._resume and self.batch is None:
             samples = [DataSample().set_mask(mask) for mask in kept['masks']]
             self.batch = dict(inputs=kept['inputs'], data_samples=samples)
