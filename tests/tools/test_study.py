@@ -591,6 +591,7 @@ def test_what_is_adapted_starts_from_what_was_trained_before(nuclei_set, tmp_pat
     digits = tmp_path / 'digits'
     output_of('tools/prepare_data.py', 'mini-classes', '--train', 20, '--val', 10, '--out', digits)
     arguments = ['--seeds', 1, '--data', nuclei_set, '--work-dir', tmp_path, '--digits', digits]
+    arguments += ['--pretrain-iters', 3000, 4000]
     code, output = call_tool('tools/study.py', 'adapt', *arguments)
     assert code == 0, output[-3000:]
     starts = {
@@ -601,10 +602,21 @@ def test_what_is_adapted_starts_from_what_was_trained_before(nuclei_set, tmp_pat
     adapting = 'um_mae_stock_swin_nano_nuclei_adapt_3000'
     assert starts[f'{first}_then_{adapting}_1'] == f'pretrained={tmp_path}/{first}_1'
     detectors = [name for name in starts if name.startswith('detect_')]
-    assert len(detectors) == 4 and len(starts) == 7
-    both = next(name for name in detectors if 'then' in name)
-    assert 'after_6000' in both
-    assert starts[both] == f'pretrained={tmp_path}/{first}_then_{adapting}_1'
+    assert len(detectors) == 6 and len(starts) == 11  # the weights from elsewhere once
+    both = {name for name in detectors if 'then' in name}
+    for name, iters, after in zip(sorted(both), (3000, 4000), (6000, 7000), strict=True):
+        assert f'after_{after}' in name
+        longer = adapting.replace('3000', str(iters))
+        assert starts[name] == f'pretrained={tmp_path}/{first}_then_{longer}_1'
+    result = json.loads((tmp_path / 'adapt.json').read_text())
+    assert [row['name'] for row in result['rows']] == [
+        'from scratch',
+        'supervised on digits',
+        'UM-MAE on nuclei, 3000 steps',
+        'UM-MAE on nuclei, 4000 steps',
+        'supervised on digits, then UM-MAE on nuclei, 3000 steps',
+        'supervised on digits, then UM-MAE on nuclei, 4000 steps',
+    ]
 
 
 def test_intervals_are_paired():

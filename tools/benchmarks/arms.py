@@ -182,6 +182,11 @@ def percent(row, metric):
     return [100 * ap[metric] for ap in row['ap']]
 
 
+def mean_ap(row):
+    """Mask AP of a row in per cent, over its seeds."""
+    return statistics.fmean(percent(row, 'segm_mAP'))
+
+
 def differences(row, rows, metric='segm_mAP'):
     """AP minus that of the row it is compared with, seed by seed, in per cent; or None."""
     base = next((other for other in rows if other['name'] == row['against']), None)

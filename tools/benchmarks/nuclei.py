@@ -1,11 +1,10 @@
 """Studies on nuclei: what a pre-training on one's own domain is worth, and what matters for it."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.arms import Arm, Stage, percent, run_arms
+from benchmarks.arms import Arm, Stage, mean_ap, run_arms
 from benchmarks.losses import run_losses
 from benchmarks.rows import ABLATIONS, ADAPTING, NAMES, STARTS
 from benchmarks.runs import Runs
@@ -23,17 +22,12 @@ FINALISTS = 3  # settings of a start that are tried again
 FINALS = 3  # seeds of these tries
 
 
-def mean_ap(row):
-    """Mask AP of a row in per cent, over its seeds."""
-    return statistics.fmean(percent(row, 'segm_mAP'))
-
-
 @dataclass
 class NucleiStudy:
     """The studies, each a method that returns ``about``, ``rows`` and what else it found.
 
-    ``label_curve`` has rows for all ``labels``, ``curves`` for all ``pretrain_iters``, ``lengths``
-    for all ``detect_iters``; otherwise the first of them counts.
+    ``label_curve`` has rows for all ``labels``, ``curves`` and ``adapting`` for all
+    ``pretrain_iters``, ``lengths`` for all ``detect_iters``; otherwise the first of them counts.
 
     Attributes:
         data (str): The data set, of ``tools/prepare_data.py nuclei``.
@@ -192,23 +186,27 @@ class NucleiStudy:
         return self.about(), self.run(arms), {}
 
     def adapting(self):
-        """Weights from elsewhere, adapted to nuclei or not, with the stock Swin."""
+        """Weights from elsewhere, adapted to nuclei or not, with the stock Swin.
+
+        The first of ``pretrain_iters`` counts for the weights from elsewhere.
+        """
+        first, several = self.pretrain_iters[0], len(self.pretrain_iters) > 1
         arms = []
         for row, configs in ADAPTING.items():
             arm = self.arm('um_mae' if configs else 'scratch')
-            stages = tuple(self.stage(config, self.pretrain_iters[0]) for config in configs)
-            against = None if row == 'from scratch' else 'from scratch'
-            folder = f'stock Swin {row}{self.settings.get(arm.factors["start"], "")}'
-            arms.append(
-                replace(
-                    arm,
-                    name=row,
-                    detector=STOCK_DETECTOR,
-                    stages=stages,
-                    against=against,
-                    folder=folder,
+            adapts = bool(configs) and configs[-1].startswith('selfsup/')
+            for iters in self.pretrain_iters if adapts else [first]:
+                lengths = (first, iters)[-len(configs) :]
+                arms.append(
+                    replace(
+                        arm,
+                        name=row + (f', {iters} steps' if adapts and several else ''),
+                        detector=STOCK_DETECTOR,
+                        stages=tuple(map(self.stage, configs, lengths)),
+                        against='from scratch' if configs else None,
+                        folder=f'stock Swin {row}{self.settings.get(arm.factors["start"], "")}',
+                    )
                 )
-            )
         about = self.about().replace('a very small Swin', "a very small stock Swin (mmpretrain's)")
         return about, self.run(arms), {}
 

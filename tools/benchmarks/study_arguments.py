@@ -16,8 +16,8 @@ NUCLEI = dict(
     losses=('loss curves of the pre-trainings of the ablations', {}),
 )
 WITH_STARTS = ('curves', 'starts', 'labels', 'lengths')  # have rows for the starts asked for
-# lists of numbers, by the one study that has a row for each
-VARIED = dict(pretrain_iters='curves', labels='labels', detect_iters='lengths')
+# lists of numbers, by the studies that have rows for each
+VARIED = dict(pretrain_iters=('curves', 'adapt'), labels=('labels',), detect_iters=('lengths',))
 
 
 def read_arguments(doc):
@@ -218,12 +218,12 @@ def check(args):
             if not 0 < number <= highest:
                 should = 'be above 0' + (' and at most 1' if highest == 1 else '')
                 raise InputError(f'--{name} {number:g} should {should}')
-    for name, command in VARIED.items():
+    for name, commands in VARIED.items():
         given = getattr(args, name, None)
-        if given and len(given) > 1 and args.command != command:
+        if given and len(given) > 1 and args.command not in commands:
             raise InputError(
                 f'--{name.replace("_", "-")} {" ".join(map(str, given))}: several are for '
-                f'`study.py {command}`; give one'
+                f'{" and ".join(f"`study.py {command}`" for command in commands)}; give one'
             )
     if args.command == 'lengths' and 'scratch' in args.starts and args.longer in args.detect_iters:
         raise InputError(f'--longer {args.longer} is one of --detect-iters: a row of it is there')
