@@ -4,7 +4,7 @@
 #       --cfg-options train_annotations=annotations/train_50.json \
 #       pretrained=work_dirs/um_mae_stock_swin_nano_nuclei_adapt/backbone.safetensors
 #
-# Hardware: 2 CPU cores, or a GPU. No result of it is published yet.
+# Hardware: 2 CPU cores, or a GPU. Results: docs/results.md.
 _base_ = './mask-rcnn_um-swin-nano_fpn_nuclei.py'
 model = dict(
     backbone=dict(

@@ -5,7 +5,7 @@
 #   python tools/train.py configs/selfsup/um_mae_stock_swin_nano_nuclei_adapt.py --amp \
 #       --cfg-options pretrained=work_dirs/swin-nano_mini/iter_1500.pth
 #
-# Hardware: 2 CPU cores, or a GPU. No result of it is published yet.
+# Hardware: 2 CPU cores, or a GPU. Results: docs/results.md.
 _base_ = './um_mae_swin_nano_nuclei.py'
 # Weights in any names, of any window. None: from scratch.
 pretrained = None
