@@ -1,5 +1,8 @@
 """A bad image is replaced and listed; too many stop the run."""
 
+import errno
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -61,6 +64,63 @@ def test_without_a_list_it_is_an_error(folder):
         dataset(folder)[7]
     with pytest.raises(InputError, match='007.jpg cannot be read'):
         dataset(folder, bad_images=str(folder / 'x.txt'), test_mode=True)[7]
+
+
+def test_storage_that_comes_back_changes_no_draw(folder, tmp_path_factory, monkeypatch):
+    """A folder that is gone for a while, as of a network file system; also where nothing replaces
+    an image."""
+    away, waited = folder.with_name('away'), []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            away.rename(folder)
+
+    monkeypatch.setattr('mmum.datasets.unreadable.sleep', sleep)
+    listed = tmp_path_factory.mktemp('run') / 'bad_images.txt'
+    for more in (dict(bad_images=str(listed)), dict(), dict(test_mode=True)):
+        images, waited[:] = dataset(folder, **more), []
+        assert images[0] and not waited
+        folder.rename(away)
+        assert images[150]['data_samples'].img_path == str(folder / '1' / '150.jpg')
+        assert waited == [1, 4, 15] and not listed.exists()
+
+
+@pytest.mark.parametrize('code', [errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_bad_sector_is_tried_for_a_while_and_then_replaced(
+    code, folder, tmp_path_factory, monkeypatch
+):
+    from mmum.datasets.transforms.loading import fileio
+
+    def get(path):
+        if path.endswith('150.jpg'):
+            raise OSError(code, os.strerror(code))
+        return got(path)
+
+    got, waited = fileio.get, []
+    monkeypatch.setattr(fileio, 'get', get)
+    monkeypatch.setattr('mmum.datasets.unreadable.sleep', waited.append)
+    listed = tmp_path_factory.mktemp('run') / 'bad_images.txt'
+    images = dataset(folder, bad_images=str(listed))
+    for index in (149, 150, 150):
+        assert images[index]
+    assert waited == [1, 4, 15, 60]  # for the first time only
+    assert listed.read_text().startswith(str(folder / '1' / '150.jpg') + '\t')
+
+
+def test_nobody_waits_for_a_wrong_path_or_a_damaged_file(folder, monkeypatch):
+    monkeypatch.setattr('mmum.datasets.unreadable.sleep', lambda _: pytest.fail('waits'))
+    images = dataset(folder)
+    assert images[0]
+    with pytest.raises(InputError, match='007.jpg cannot be read'):
+        images[7]
+    (folder / '1' / '150.jpg').unlink()
+    with pytest.raises(InputError, match='150.jpg cannot be read'):
+        images[150]
+    images = dataset(folder)
+    folder.rename(folder.with_name('moved'))
+    with pytest.raises(InputError, match='000.jpg cannot be read'):
+        images[0]
 
 
 def test_a_decompression_bomb_is_refused(folder, monkeypatch):
