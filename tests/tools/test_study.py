@@ -305,7 +305,7 @@ class Trainer:
         # the losses of these two have no trivial answers beside them: no second chart
         (['labels', '--labels', 50, '--starts', 'scratch', 'simmim', 'supervised'], 3, 1),
         (['lengths', '--detect-iters', 50, 100, '--starts', 'scratch', 'um_mae'], 4, 2),
-        (['ablations'], 27, 2),
+        (['ablations'], 31, 2),
         (['starts', '--starts', 'scratch', 'um_mae', 'supervised', '--longer', 2000], 4, 3),
         (['adapt'], 4, 2),
         (['losses', '--rows', 'decoder of two stages'], 2, 1),

@@ -80,6 +80,10 @@ ABLATIONS = {
     'local decoder of two stages': ('local', ()),
     'local decoder': ('um_mae', ('model.neck.distance_bias=2',)),
     'local cross-attention decoder': ('cross', ('model.neck.distance_bias=2',)),
+    'SimMIM': ('simmim', ()),
+    'SimMIM, learning rate 1e-3': ('simmim', ('optim_wrapper.optimizer.lr=0.001',)),
+    'SimMIM, learning rate 2.5e-4': ('simmim', ('optim_wrapper.optimizer.lr=0.00025',)),
+    'SimMIM, learning rate 1e-4': ('simmim', ('optim_wrapper.optimizer.lr=0.0001',)),
     'decoder of two stages, batches of 16': ('two_stages', ('train_dataloader.batch_size=16',)),
     "Swin's initialisation": ('um_mae', ('model.backbone.weight_init=trunc_normal',)),
     "from scratch, Swin's initialisation": (
@@ -87,3 +91,5 @@ ABLATIONS = {
         ('model.backbone.weight_init=trunc_normal',),
     ),
 }
+# rows of UM-MAE: their pre-trainings log trivial answers beside the loss
+UM_ROWS = tuple(row for row, (start, _) in ABLATIONS.items() if start not in ('scratch', 'simmim'))

@@ -88,13 +88,14 @@ def read_arguments(doc):
                 'those of the configs)',
             )
         if name in ('ablations', 'losses'):
+            changes = list(rows.ABLATIONS if name == 'ablations' else rows.UM_ROWS)
             command.add_argument(
                 '--rows',
                 nargs='+',
-                choices=list(rows.ABLATIONS),
-                default=list(rows.ABLATIONS),
+                choices=changes,
+                default=changes,
                 metavar='ROW',
-                help=f'of: {", ".join(rows.ABLATIONS)} (default: all)'.replace('%', '%%'),
+                help=f'of: {", ".join(changes)} (default: all)'.replace('%', '%%'),
             )
         command.set_defaults(**defaults)
     args = parser.parse_args()
