@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mmum.checkpoints.convert import Conversion, convert
+from mmum.checkpoints.decoder_settings import decoder_settings
 from mmum.checkpoints.identify import identify
 from mmum.checkpoints.io import read_checkpoint, weights_of, write_checkpoint
 from mmum.checkpoints.settings import settings_of
@@ -81,6 +82,9 @@ def export(
             name: weight.to(DTYPES[dtype]) if weight.is_floating_point() else weight
             for name, weight in result.weights.items()
         }
+    if whole:
+        known = decoder_settings(content.get('meta') or {})
+        result.meta = {**{name: str(value) for name, value in known.items()}, **result.meta}
     header = dict(source=path, names=to, **_version(), **result.meta)
     if to == 'mmum' and window_size is None:
         header.update(_settings(content, result, path))

@@ -12,6 +12,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmum.checkpoints import weights_of
 from mmum.checkpoints.authors_files import KINDS
+from mmum.checkpoints.decoder_settings import decoder_settings
 from mmum.engine.reliability.schedule import follow_config
 from mmum.errors import InputError, preview
 
@@ -21,15 +22,15 @@ class CheckpointMatchHook(Hook):
     """Stop where a loaded checkpoint does not fit the model, where mmengine keeps random weights.
 
     For training, one matching parameter is enough, and in pre-training the whole decoder; for
-    testing, all must be there. A decoder of the authors must have the positions of its training.
+    testing, all must be there. A decoder must do with its weights what it did in its training.
     """
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Compare names, sizes and positions; of a run that is resumed also the schedule.
+        """Compare names, sizes and settings; of a run that is resumed also the schedule.
 
         Raises:
             InputError: If nothing matches, if a size differs, if a test lacks parameters, if there
-                is no decoder for a model that has one, or if it would get other positions than in
+                is no decoder for a model that has one, or if that one has other settings than in
                 its training.
         """
         if getattr(runner, '_resume', False):
@@ -75,22 +76,24 @@ class CheckpointMatchHook(Hook):
                     f'{tuple(weights[name].shape)} in it and {tuple(value.shape)} here; give a '
                     f'checkpoint of this config{hint}'
                 )
-        self._check_positions(model, weights, meta, source)
+        self._check_decoder(model, weights, meta, source)
 
     @staticmethod
-    def _check_positions(
+    def _check_decoder(
         model: nn.Module, weights: Mapping[str, Any], meta: Mapping[str, Any], source: str
     ) -> None:
-        """Compare the positions of a decoder with those of its training."""
+        """Compare what leaves no trace in the weights of a decoder with that of its training."""
         neck = getattr(model, 'neck', None)
-        own = getattr(neck, 'visible_positions', None)
-        trained = meta.get('visible_positions')
-        if trained and own and trained != own and any(k.startswith('neck.') for k in weights):
-            raise InputError(
-                f'{source} has a decoder that was trained with visible_positions={trained!r}, and '
-                f'the config has {own!r}, which would give 75 % of its tokens another position: '
-                f'pass --cfg-options model.neck.visible_positions={trained}'
-            )
+        if neck is None or not any(name.startswith('neck.') for name in weights):
+            return
+        for name, trained in decoder_settings(meta).items():
+            own = getattr(neck, name, trained)
+            if own != trained:
+                raise InputError(
+                    f'{source} has a decoder that was trained with {name}={trained!r}, and the '
+                    f'config has {own!r}, with which the same weights predict something else: pass '
+                    f'--cfg-options model.neck.{name}={trained}'
+                )
 
 
 def _kind(meta: Mapping[str, Any]) -> str:
