@@ -37,7 +37,7 @@ class NucleiStudy:
         detect_iters (Sequence[int]): Steps of detectors. Defaults to (1000,).
         labels (Sequence[int]): Numbers of labelled images. Defaults to (50,).
         starts (Sequence[str]): Keys of ``STARTS``. Defaults to ().
-        rows (Sequence[str]): Keys of ``ABLATIONS``. Defaults to all.
+        rows (Sequence[str]): Keys of ``ABLATIONS``, for ``losses`` of ``UM_ROWS``. Defaults to all.
         digits (str, optional): Images by class, of ``tools/prepare_data.py mini-classes``, for
             starts that are supervised. Defaults to None.
         pretrain_once (bool): Pre-train with the first seed only, for the detectors of all seeds.
