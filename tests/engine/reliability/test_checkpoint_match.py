@@ -55,6 +55,16 @@ def test_a_decoder_has_the_settings_of_its_training(name, values, order):
         load(config(**given), config(**{name: wanted}))
 
 
+def test_behind_a_vit_both_positions_are_the_same():
+    vit = dict(
+        type='UMViT', arch=dict(embed_dims=128, num_layers=1, num_heads=4, feedforward_channels=128)
+    )
+    configs = [config(stride=16, visible_positions=name) for name in ('official', 'aligned')]
+    for cfg in configs:
+        cfg.model.backbone = vit
+    load(*configs)
+
+
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
 def test_a_converted_decoder_keeps_its_settings(suffix, tmp_path):
     cfg = config(distance_bias=2.0)
