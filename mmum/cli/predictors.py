@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from pycocotools import mask as coco_mask
 
 from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.checkpoints.match import check_names, check_sizes
 from mmum.datasets.coco.read import read_coco
 from mmum.engine import load_config
 from mmum.engine.config.prepare import check_packages, unwrap_dataset_cfg
@@ -70,22 +72,23 @@ class Detector:
     Args:
         cfg (Config): Its config.
         args (Namespace): Arguments of the command.
+        meta (dict): Of its data set: ``classes``.
         device (str): For its model.
     """
 
     progress = 'detecting'
 
-    def __init__(self, cfg: Any, args: argparse.Namespace, device: str) -> None:
+    def __init__(
+        self, cfg: Any, args: argparse.Namespace, meta: Mapping[str, Any], device: str
+    ) -> None:
         from mmdet.apis import DetInferencer
 
-        # mmdet's inferencer looks for the stock loader.
-        cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
-        init_default_scope('mmdet')
         self.inferencer = DetInferencer(
             cfg, args.checkpoint, device=device, scope='mmdet', show_progress=False
         )
-        self.args = args
-        self.classes = self.inferencer.model.dataset_meta['classes']
+        self.args, self.classes = args, tuple(meta['classes'])
+        # where the checkpoint says nothing, mmdet takes the names of COCO
+        self.inferencer.visualizer.dataset_meta['classes'] = self.classes
         self.results: list[dict[str, Any]] = []
         self.sizes: list[dict[str, Any]] = []
 
@@ -126,6 +129,7 @@ class Segmenter:
     Args:
         cfg (Config): Its config.
         args (Namespace): Arguments of the command.
+        meta (dict): Of its data set: ``classes``, and what else its visualizer needs.
         device (str): For its model.
 
     Raises:
@@ -134,17 +138,13 @@ class Segmenter:
 
     progress = 'segmenting'
 
-    def __init__(self, cfg: Any, args: argparse.Namespace, device: str) -> None:
+    def __init__(
+        self, cfg: Any, args: argparse.Namespace, meta: Mapping[str, Any], device: str
+    ) -> None:
         from mmseg.apis import MMSegInferencer
 
         if args.annotations:
             raise InputError('--annotations is for detectors: label maps have no ids')
-        cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
-        init_default_scope('mmseg')
-        meta = (read_checkpoint(args.checkpoint).get('meta') or {}).get('dataset_meta')
-        if not meta or not meta.get('classes'):
-            dataset = unwrap_dataset_cfg(cfg.test_dataloader.dataset)
-            meta = DATASETS.build({**dataset, 'lazy_init': True, 'pipeline': []}).metainfo
         self.inferencer = MMSegInferencer(
             cfg, args.checkpoint, device=device, scope='mmseg', show_progress=False
         )
@@ -193,7 +193,7 @@ def build_predictor(args: argparse.Namespace) -> Any:
 
     Raises:
         InputError: If the config is of neither a detector nor a segmentation, or the file is no
-            checkpoint.
+            checkpoint of it.
     """
     cfg = load_config(args.config, args.cfg_options)
     kind = KINDS.get(cfg.get('default_scope'))
@@ -204,6 +204,26 @@ def build_predictor(args: argparse.Namespace) -> Any:
         )
     check_packages(cfg)
     register_safe_loader()
-    weights_of(read_checkpoint(args.checkpoint), args.checkpoint)
+    checkpoint = read_checkpoint(args.checkpoint)
+    weights_of(checkpoint, args.checkpoint)
     cfg.model.backbone.init_cfg = None
-    return kind(cfg, args, args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    # the inferencers look for the stock loader
+    cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
+    init_default_scope(cfg.default_scope)
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    predictor = kind(cfg, args, _dataset_meta(cfg, checkpoint), device)
+    model, source = predictor.inferencer.model, f'the checkpoint {args.checkpoint}'
+    check_names(model, checkpoint, source, complete=True)
+    check_sizes(model, checkpoint, source)
+    return predictor
+
+
+def _dataset_meta(cfg: Any, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Classes and palette of the training, or else of the test data of the config."""
+    meta = checkpoint.get('meta') or {}
+    # before version 3 of mmdet, CLASSES and PALETTE stood in meta itself
+    meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
+    if meta.get('classes'):
+        return meta
+    dataset = unwrap_dataset_cfg(cfg.test_dataloader.dataset)
+    return DATASETS.build({**dataset, 'lazy_init': True, 'pipeline': []}).metainfo

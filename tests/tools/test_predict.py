@@ -128,6 +128,48 @@ def test_ids_of_annotations(checkpoint, mini, tmp_path):
     assert {one['image_id'] for one in results} <= set(truth.imgs)
 
 
+@pytest.mark.parametrize('meta', [None, dict(CLASSES=tuple('ABCDEFGHIJ'))])
+def test_classes_are_those_of_the_checkpoint_or_else_of_the_config(
+    meta, checkpoint, sources, tmp_path
+):
+    """mmdet takes the names of COCO where a file has none."""
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    torch.save(dict(state_dict=weights, **({'meta': meta} if meta else {})), tmp_path / 'its.pth')
+    image = sources / 'images' / 'deep' / '000001.jpg'
+    code, output = call_tool(
+        'tools/predict.py', image, CONFIG, tmp_path / 'its.pth', '--out', tmp_path, *OPTIONS
+    )
+    assert code == 0, output[-2000:]
+    categories = json.loads((tmp_path / 'images.json').read_text())['categories']
+    named = list(meta['CLASSES'] if meta else '0123456789')
+    assert [one['name'] for one in categories] == named
+
+
+def test_weights_that_are_not_those_of_the_detector(checkpoint, mini, tmp_path):
+    """A detector with random weights would detect, too."""
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    backbone = {name: value for name, value in weights.items() if name.startswith('backbone.')}
+    torch.save(dict(state_dict=backbone), tmp_path / 'backbone.pth')
+    for file, options, sentence in (
+        (tmp_path / 'backbone.pth', [], 'lacks .* parameters of the model of the config'),
+        (checkpoint, ['num_classes=3'], 'is of another size than the model of the config'),
+    ):
+        code, output = call_tool(
+            'tools/predict.py',
+            mini / 'val',
+            CONFIG,
+            file,
+            '--out',
+            tmp_path / 'out',
+            '--cfg-options',
+            *options,
+            'model.test_cfg.rcnn.max_per_img=5',
+        )
+        last = output.strip().splitlines()[-1]
+        assert code == 2 and re.search(f'^error: .*{sentence}', last), output[-1500:]
+        assert not list((tmp_path / 'out').glob('*'))
+
+
 @pytest.mark.parametrize(
     'arguments, sentence',
     [
