@@ -86,6 +86,9 @@ def _advice(weights: Mapping[str, Any], missing: list[str]) -> str:
             'it has no classifier; fine-tune it first (tools/train.py with pretrained=FILE), or '
             'give a fine-tuned checkpoint'
         )
-    if any(name.startswith('neck.') for name in missing) and any('head.' in k for k in weights):
+    classifies = any(name.startswith('head.') for name in weights)
+    # with the heads of a detector its neck is no decoder
+    pretrains = not any('head.' in name for name in missing)
+    if any(name.startswith('neck.') for name in missing) and classifies and pretrains:
         return 'it is a fine-tuned classifier without decoder; give a checkpoint of pre-training'
     return 'give a checkpoint that was trained with this config'

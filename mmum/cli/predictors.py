@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from pycocotools import mask as coco_mask
 
 from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.checkpoints.authors_files import as_own
 from mmum.checkpoints.match import check_names, check_sizes
 from mmum.datasets.coco.read import read_coco
 from mmum.engine import load_config
@@ -204,7 +205,7 @@ def build_predictor(args: argparse.Namespace) -> Any:
         )
     check_packages(cfg)
     register_safe_loader()
-    checkpoint = read_checkpoint(args.checkpoint)
+    checkpoint = as_own(read_checkpoint(args.checkpoint))  # as mmengine reads it
     weights_of(checkpoint, args.checkpoint)
     cfg.model.backbone.init_cfg = None
     # the inferencers look for the stock loader

@@ -231,7 +231,10 @@ def test_files_of_the_other_kind(tmp_path):
     content = as_own(read_checkpoint(Runner._load_from))
     with pytest.raises(InputError, match='fine-tuned classifier.* does not have the decoder .*'):
         CheckpointMatchHook().after_load_checkpoint(Runner, content)
-    Runner.model, Runner.testing = classifier('swin'), True
+    Runner.testing = True
+    with pytest.raises(InputError, match='without decoder; give a checkpoint of pre-training'):
+        CheckpointMatchHook().after_load_checkpoint(Runner, content)
+    Runner.model = classifier('swin')
     content = dict(state_dict=build_um_mae().state_dict())
     with pytest.raises(InputError, match='it has no classifier; fine-tune it first'):
         CheckpointMatchHook().after_load_checkpoint(Runner, content)

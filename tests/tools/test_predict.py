@@ -11,6 +11,7 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
+from tests.checkpoints.test_authors_classifiers import authors_file, write
 from tests.helpers import ROOT, call_tool
 
 pytestmark = pytest.mark.slow
@@ -150,9 +151,11 @@ def test_weights_that_are_not_those_of_the_detector(checkpoint, mini, tmp_path):
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     backbone = {name: value for name, value in weights.items() if name.startswith('backbone.')}
     torch.save(dict(state_dict=backbone), tmp_path / 'backbone.pth')
+    theirs = write(tmp_path / 'theirs.pth', authors_file('swin'))  # in the authors' names
     for file, options, sentence in (
         (tmp_path / 'backbone.pth', [], 'lacks .* parameters of the model of the config'),
         (checkpoint, ['num_classes=3'], 'is of another size than the model of the config'),
+        (theirs, [], 'fine-tuned classifier. lacks .* give a checkpoint that was trained with'),
     ):
         code, output = call_tool(
             'tools/predict.py',
