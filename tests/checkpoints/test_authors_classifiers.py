@@ -15,70 +15,9 @@ from mmum.checkpoints import convert, from_authors, read_checkpoint, weights_of
 from mmum.checkpoints.authors_files import as_own
 from mmum.checkpoints.authors_keys import CLASSIFIER, _encoder_table
 from mmum.errors import InputError
+from tests.checkpoints.classifiers import CLASSES, authors_file, classifier, write
 from tests.checkpoints.plain import plain_logits
 from tests.helpers import ROOT, SMALL_ARCH, SMALL_PVT, build_um_mae, call_tool
-
-CLASSES = 5
-VIT = dict(embed_dims=48, num_layers=3, num_heads=4, feedforward_channels=192)
-BACKBONES = dict(
-    swin=dict(type='UMSwin', arch=SMALL_ARCH, window_size=16, pos_mlp_dims=8, norm_cfg=None),
-    pvt=dict(
-        type='UMPVT',
-        arch=SMALL_PVT,
-        sr_ratios=(8, 4, 2, 1),
-        img_size=128,
-        learn_positions=True,
-        norm_cfg=None,
-    ),
-    vit=dict(
-        type='UMViT',
-        arch=VIT,
-        img_size=128,
-        learn_positions=True,
-        out_type='avg_featmap',
-        norm_cfg=None,
-    ),
-)
-
-
-def classifier(family, num_classes=CLASSES):
-    init_default_scope('mmpretrain')
-    width = 48 if family == 'vit' else 128
-    return MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=BACKBONES[family],
-            neck=dict(type='MeanPoolNorm', in_channels=width),
-            head=dict(type='LinearClsHead', num_classes=num_classes, in_channels=width),
-        )
-    ).eval()
-
-
-def authors_file(family):
-    """Random weights under the authors' names, in their shapes."""
-    model = classifier(family)
-    own = {name: torch.randn_like(p) * 0.3 for name, p in model.named_parameters()}
-    names = {'cls_token'} if family == 'vit' else set()
-    if family == 'pvt':
-        names.add('blocks.0.attn.kv.weight')
-    blocks, downsamples = (3, ()) if family == 'vit' else (8, (2, 4, 6))
-    names |= {f'blocks.{i}.norm1.weight' for i in range(blocks)}
-    names |= {f'blocks.{i}.downsample.proj.weight' for i in downsamples}
-    table = {**_encoder_table(names), **CLASSIFIER}
-    weights = {foreign: own[name] for foreign, name in table.items() if name in own}
-    weights.pop('vis_mask_token')
-    for name, value in weights.items():
-        if 'posmlp' in name or '.attn.sr.' in name:
-            weights[name] = value[..., None, None] if value.dim() == 2 else value
-        if 'cls_token' in name:
-            weights[name] = value[None, None]
-    if family != 'swin':
-        positions = own['backbone.pos_embed']
-        if family == 'vit':
-            positions = torch.cat([torch.randn(1, 48), positions])
-        weights['pos_embed'] = positions[None]
-    return weights
-
 
 def timm_logits(w, images):
     from timm.models.vision_transformer import VisionTransformer
@@ -106,12 +45,6 @@ def test_logits_are_those_of_a_plain_computation(family):
             else plain_logits(family, weights, images)
         )
     assert (logits - expected).abs().max() <= 1e-5 * expected.abs().max()
-
-
-def write(path, weights):
-    """A file as the authors write it."""
-    torch.save(dict(model=weights, epoch=99, args=argparse.Namespace(lr=1e-3), scaler={}), path)
-    return path
 
 
 def test_converted_whole_it_is_a_classifier_of_ours(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from tests.checkpoints.test_authors_classifiers import authors_file, write
+from tests.checkpoints.classifiers import authors_file, write
 from tests.helpers import ROOT, call_tool
 
 pytestmark = pytest.mark.slow
