@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmum.checkpoints import BACKBONE_FILE
-from mmum.engine.config import load_config, unwrap_dataset_cfg
+from mmum.engine.config import load_config, wrapped_dataset_cfgs
 from mmum.engine.config.options import set_amp, set_auto_scale_lr, set_epochs, set_iters
 from mmum.engine.config.replacements import type_name
 from mmum.engine.config.shipped import list_configs
@@ -78,7 +78,8 @@ def pretrain(
         given['train_dataloader.batch_size'] = batch_size
     config = MODELS.get(model, model)
     loader = load_config(config).get('train_dataloader')
-    if not loader or type_name(unwrap_dataset_cfg(loader.dataset)) != 'UnlabelledImages':
+    datasets = wrapped_dataset_cfgs(loader.dataset) if loader else [{}]
+    if any(type_name(dataset) != 'UnlabelledImages' for dataset in datasets):
         raise InputError(
             f'{model} is no pre-training: choose one of {", ".join(MODELS)}, or a config of '
             'configs/selfsup/'

@@ -20,7 +20,7 @@ from rich.progress import track
 
 from mmum.cli.command import add_config_options, argument_parser
 from mmum.engine import load_config
-from mmum.engine.config import unwrap_dataset_cfg
+from mmum.engine.config import wrapped_dataset_cfgs
 from mmum.engine.config.replacements import type_name
 from mmum.engine.config.testing import LOADERS_OF_MAPS
 from mmum.engine.preflight import preflight
@@ -137,7 +137,7 @@ def main() -> None:
     check_writable(out, f'--out {out}')
     scope = DefaultScope.get_current_instance().scope_name
     pictures = dict(mmdet=DetectionPictures, mmseg=SegmentationPictures)
-    pipeline = unwrap_dataset_cfg(cfg.train_dataloader.dataset).pipeline
+    pipeline = wrapped_dataset_cfgs(cfg.train_dataloader.dataset)[0].pipeline
     draw: Any = pictures.get(scope, PretrainingPictures)(dataset, pipeline)
     number = min(args.number, len(dataset))
     chosen = np.linspace(0, len(dataset) - 1, number).round().astype(int).tolist()

@@ -17,7 +17,7 @@ from mmum.checkpoints.authors_files import as_own
 from mmum.checkpoints.match import check_names, check_sizes
 from mmum.datasets.coco.read import read_coco
 from mmum.engine import load_config
-from mmum.engine.config.prepare import check_packages, unwrap_dataset_cfg
+from mmum.engine.config.prepare import check_packages, wrapped_dataset_cfgs
 from mmum.engine.reliability.resume import register_safe_loader
 from mmum.errors import InputError, preview
 from mmum.files import atomic_write
@@ -208,8 +208,10 @@ def build_predictor(args: argparse.Namespace) -> Any:
     checkpoint = as_own(read_checkpoint(args.checkpoint))  # as mmengine reads it
     weights_of(checkpoint, args.checkpoint)
     cfg.model.backbone.init_cfg = None
-    # the inferencers look for the stock loader
-    cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
+    # the inferencers look for the stock loader, and inside no wrapper
+    dataset = wrapped_dataset_cfgs(cfg.test_dataloader.dataset)[0]
+    dataset.pipeline[0] = dict(type='LoadImageFromFile')
+    cfg.test_dataloader.dataset = dataset
     init_default_scope(cfg.default_scope)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     predictor = kind(cfg, args, _dataset_meta(cfg, checkpoint), device)
@@ -226,5 +228,5 @@ def _dataset_meta(cfg: Any, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
     if meta.get('classes'):
         return meta
-    dataset = unwrap_dataset_cfg(cfg.test_dataloader.dataset)
+    dataset = cfg.test_dataloader.dataset
     return DATASETS.build({**dataset, 'lazy_init': True, 'pipeline': []}).metainfo

@@ -4,7 +4,6 @@ The plain computations read the authors' names and are written as their paper sa
 and pair by pair; for ViT, timm's model is one.
 """
 
-import argparse
 
 import pytest
 import torch
@@ -13,11 +12,11 @@ from mmpretrain.registry import MODELS
 
 from mmum.checkpoints import convert, from_authors, read_checkpoint, weights_of
 from mmum.checkpoints.authors_files import as_own
-from mmum.checkpoints.authors_keys import CLASSIFIER, _encoder_table
 from mmum.errors import InputError
 from tests.checkpoints.classifiers import CLASSES, authors_file, classifier, write
 from tests.checkpoints.plain import plain_logits
-from tests.helpers import ROOT, SMALL_ARCH, SMALL_PVT, build_um_mae, call_tool
+from tests.helpers import ROOT, SMALL_ARCH, build_um_mae, call_tool
+
 
 def timm_logits(w, images):
     from timm.models.vision_transformer import VisionTransformer

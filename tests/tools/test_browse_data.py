@@ -38,6 +38,26 @@ def test_pictures(config, panels, mini, tmp_path):
     )  # the seed says all
 
 
+@pytest.mark.parametrize(
+    'config',
+    ['detection/mask-rcnn_um-swin-nano_fpn_mini.py', 'selfsup/um_mae_swin_nano_mini.py'],
+)
+def test_data_sets_put_together(config, mini, tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = '{ROOT}/configs/{config}'\n"
+        'part = _base_.train_dataloader.dataset\n'
+        "whole = dict(_delete_=True, type='ConcatDataset', datasets=[part, part])\n"
+        'train_dataloader = dict(dataset=whole)\n'
+    )
+    root = mini if 'detection' in config else mini / 'unlabelled'
+    arguments = ['--number', 2, '--out', tmp_path, '--cfg-options', f'data_root={root}']
+    code, output = call_tool('tools/browse_data.py', tmp_path / 'mine.py', *arguments)
+    assert code == 0, output[-2000:]
+    first, last = sorted(tmp_path.glob('*.png'))
+    number = 8 if 'detection' in config else 16
+    assert first.stem.startswith('0000000_') and last.stem.startswith(f'{2 * number - 1:07d}_')
+
+
 def test_instances_that_move_are_seen_moving(mini, tmp_path):
     """HTC++: InstaBoost before and after, at the size of the config."""
     dataset = dict(

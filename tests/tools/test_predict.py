@@ -146,6 +146,25 @@ def test_classes_are_those_of_the_checkpoint_or_else_of_the_config(
     assert [one['name'] for one in categories] == named
 
 
+def test_test_data_may_be_wrapped(checkpoint, sources, tmp_path):
+    wrapped = """
+_base_ = {config!r}
+part = _base_.test_dataloader.dataset
+whole = dict(_delete_=True, type='ConcatDataset', datasets=[part, part])
+test_dataloader = dict(dataset=dict(_delete_=True, type='RepeatDataset', times=2, dataset=whole))
+"""
+    (tmp_path / 'wrapped.py').write_text(wrapped.format(config=str(CONFIG)))
+    image, found = sources / 'images' / 'deep' / '000001.jpg', []
+    for config in (CONFIG, tmp_path / 'wrapped.py'):
+        code, output = call_tool(
+            'tools/predict.py', image, config, checkpoint, '--out', tmp_path, *OPTIONS
+        )
+        assert code == 0, output[-2000:]
+        found.append((tmp_path / 'results.json').read_text())
+        (tmp_path / 'results.json').unlink()
+    assert found[0] == found[1] and len(json.loads(found[0])) == 5
+
+
 def test_weights_that_are_not_those_of_the_detector(checkpoint, mini, tmp_path):
     """A detector with random weights would detect, too."""
     weights = torch.load(checkpoint, weights_only=True)['state_dict']

@@ -1,5 +1,5 @@
 from .load import load_config
-from .prepare import prepare, unwrap_dataset_cfg
+from .prepare import prepare, wrapped_dataset_cfgs
 from .variables import RUNNER_KEYS, merge_options
 
-__all__ = ['RUNNER_KEYS', 'load_config', 'merge_options', 'prepare', 'unwrap_dataset_cfg']
+__all__ = ['RUNNER_KEYS', 'load_config', 'merge_options', 'prepare', 'wrapped_dataset_cfgs']

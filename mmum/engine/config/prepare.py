@@ -147,8 +147,10 @@ def list_bad_images(cfg: Config) -> None:
             dataset['bad_images'] = osp.join(cfg.work_dir, 'bad_images.txt')
 
 
-def unwrap_dataset_cfg(dataset: Any) -> Any:
-    """The config of the data set inside wrappers (RepeatDataset, MultiImageMixDataset ...)."""
-    while isinstance(dataset.get('dataset'), dict):
-        dataset = dataset.dataset
-    return dataset
+def wrapped_dataset_cfgs(dataset: Any) -> list[Any]:
+    """The configs of the data sets inside wrappers (RepeatDataset, ConcatDataset ...)."""
+    if isinstance(dataset.get('dataset'), dict):
+        return wrapped_dataset_cfgs(dataset.dataset)
+    if dataset.get('datasets'):
+        return [plain for part in dataset.datasets for plain in wrapped_dataset_cfgs(part)]
+    return [dataset]

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmum.engine.config.prepare import unwrap_dataset_cfg
+from mmum.engine.config.prepare import wrapped_dataset_cfgs
 from mmum.engine.config.replacements import type_name
 from mmum.errors import InputError
 
@@ -32,11 +32,12 @@ def set_tta(cfg: Config) -> None:
     else:
         tta_model = dict(type='SegTTAModel')
     cfg.setdefault('tta_model', ConfigDict(tta_model))
-    dataset = unwrap_dataset_cfg(cfg.test_dataloader.dataset)
+    datasets = wrapped_dataset_cfgs(cfg.test_dataloader.dataset)
     if not cfg.get('tta_pipeline'):
         flipped = _flipped_segmentation if scope == 'mmseg' else _flipped_detection
-        cfg.tta_pipeline = flipped(dataset.pipeline)
-    dataset.pipeline = cfg.tta_pipeline
+        cfg.tta_pipeline = flipped(datasets[0].pipeline)
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
