@@ -4,7 +4,6 @@ The plain computations read the authors' names and are written as their paper sa
 and pair by pair; for ViT, timm's model is one.
 """
 
-
 import pytest
 import torch
 from mmengine.registry import init_default_scope

@@ -14,9 +14,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 
 from benchmarks import CONFIGS, ROOT
+from benchmarks.outcomes import read_known, read_log, summary, weights_of
 from benchmarks.report import made_here
-from benchmarks.scores import curve, last_ap, score
-from benchmarks.stages import forwarded_sigterm, logged, run_stage
+from benchmarks.stages import end_stages, forwarded_sigterm, run_stage
 from mmum.cli.command import add_config_options
 from mmum.engine.config import load_config
 from mmum.engine.console import quieten
@@ -24,7 +24,6 @@ from mmum.errors import InputError
 from mmum.files import atomic_write
 
 TRAIN, TEST = 'tools/train.py', 'tools/test.py'
-MADE = 'made now'
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,11 @@ class Run:
     def kinds(self):
         """Runs that take about as long have the same, the closest kind first."""
         return (self.tool, self.config, *self.arguments), (self.tool,)
+
+    @property
+    def trains(self):
+        """Whether it is a training."""
+        return self.tool == TRAIN
 
     @property
     def pretrains(self):
@@ -112,13 +116,42 @@ class Runs:
             median of a step; ``loss`` and ``curve`` of a pre-training, ``ap`` of all others.
 
         Raises:
-            InputError: If a run fails, or one of that name has other settings.
+            InputError: If one of that name has other settings, before any is made; if runs fail.
+                Then those that start from them are not made; the others are, unless none has
+                worked yet.
         """
         starts = [start for run in runs for start in run.all_starts()]
-        waiting = list(dict.fromkeys([*starts, *runs]))
-        missing = self._missing(waiting)
-        found, going = {}, {}
-        total, begin = len(waiting), time.time()
+        every = list(dict.fromkeys([*starts, *runs]))
+        missing = self._missing(every)
+        found, begin = {}, time.time()
+
+        def tell(run, words):
+            spent = (time.time() - begin) / 60
+            left = seconds_of(missing - found.keys(), found) / self.jobs / 60
+            self.report(
+                f'[{len(found)}/{len(every)}] {spent:.0f} min, about {left:.0f} left: '
+                f'{run.title}: {words}'
+            )
+
+        for run in every:
+            if run not in missing:
+                found[run], where = self._kept(run)
+                tell(run, where)
+        failed = self._make_all([run for run in every if run in missing], found, tell)
+        if len(failed) > 1:
+            titles = ', '.join(run.title for run in failed)
+            raise InputError(
+                f'{len(failed)} of {len(every)} runs failed, as said above: {titles}. The same '
+                'command makes them again, and keeps the others'
+            )
+        for error in failed.values():
+            raise error
+        self.record |= {run.folder: dict(found[run], command=list(run.command)) for run in every}
+        return found
+
+    def _make_all(self, waiting, found, tell):
+        """Make runs, several at a time, into ``found``: the errors of those that failed."""
+        going, failed, worked = {}, {}, False
         # runs share the cores, unless the environment says how many threads each has
         share = max(1, (os.cpu_count() or 1) // self.jobs)
         threads = os.environ.get('OMP_NUM_THREADS', str(share))
@@ -128,22 +161,27 @@ class Runs:
                     ready = [run for run in waiting if run.start is None or run.start in found]
                     for run in ready[: self.jobs - len(going)]:
                         waiting.remove(run)
-                        going[pool.submit(self._make, run, run in missing, threads)] = run
+                        going[pool.submit(self._make, run, threads)] = run
                     done, _ = wait(going, return_when=FIRST_COMPLETED)
                     for future in done:
                         run = going.pop(future)
-                        found[run], how = future.result()
-                        spent = (time.time() - begin) / 60
-                        left = seconds_of(missing - found.keys(), found) / self.jobs / 60
-                        self.report(
-                            f'[{len(found)}/{total}] {spent:.0f} min, about {left:.0f} left: '
-                            f'{run.title}: {_summary(found[run]) if how == MADE else how}'
-                        )
-            except BaseException:
+                        try:
+                            found[run], worked = future.result(), True
+                        except InputError as error:
+                            if not worked and (failed or not found):
+                                raise  # what is wrong with all is not tried with all
+                            failed[run] = error
+                            waiting = [one for one in waiting if run not in one.all_starts()]
+                            if waiting or going:
+                                self.report(f'{error}. The other runs go on')
+                        else:
+                            tell(run, summary(found[run]))
+            except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, Exception):  # of a signal they know
+                    end_stages()
                 raise
-        self.record |= {run.folder: dict(found[run], command=list(run.command)) for run in found}
-        return found
+        return failed
 
     def _missing(self, runs):
         """Those that have to be made, because their results are missing, or the weights that
@@ -152,6 +190,8 @@ class Runs:
 
         def look(run, weights):
             here = self._result(run).exists()
+            if here and weights:
+                weights_of(self.work_dir, run)  # before hours are spent
             if here or run.folder in self.known and not weights:
                 return
             missing.add(run)
@@ -165,19 +205,22 @@ class Runs:
     def _result(self, run):
         return self.work_dir / run.folder / 'result.json'
 
-    def _make(self, run, is_missing, threads):
-        """Make one run, unless it is finished: what is known of it, and how that is known."""
-        folder, result = self.work_dir / run.folder, self._result(run)
-        if not is_missing:
-            here = result.exists()
-            known, path = (
-                (json.loads(result.read_text()), folder) if here else self.known[run.folder]
-            )
-            known = dict(known)
-            if known.pop('command') != list(run.command):
-                remedy = 'remove it, or give another folder' if here else 'leave the file out'
-                raise InputError(f'{path} holds a run with other settings ({run.folder}): {remedy}')
-            return known, 'was there' if here else f'in {path}'
+    def _kept(self, run):
+        """A run that is finished: what is known of it, and where."""
+        here = self._result(run).exists()
+        folder = self.work_dir / run.folder
+        known, path = (
+            (json.loads(self._result(run).read_text()), folder) if here else self.known[run.folder]
+        )
+        known = dict(known)
+        if known.pop('command') != list(run.command):
+            remedy = 'remove it, or give another folder' if here else 'leave the file out'
+            raise InputError(f'{path} holds a run with other settings ({run.folder}): {remedy}')
+        return known, 'was there' if here else f'in {path}'
+
+    def _make(self, run, threads):
+        """Make one run: what was found."""
+        folder = self.work_dir / run.folder
         options, weights = list(run.options), run.start and weights_of(self.work_dir, run.start)
         if run.tool == TEST:
             arguments = [weights or write_untrained(CONFIGS / run.config, run.options, folder)]
@@ -200,8 +243,9 @@ class Runs:
             OMP_NUM_THREADS=threads,
         )
         found = dict(read_log(run, folder), seconds=seconds, made=made_here())
-        atomic_write(result, json.dumps(dict(found, command=list(run.command))).encode())
-        return found, MADE
+        content = json.dumps(dict(found, command=list(run.command)))
+        atomic_write(self._result(run), content.encode())
+        return found
 
 
 def seconds_of(runs, found):
@@ -224,52 +268,6 @@ def seconds_of(runs, found):
     return sum(map(statistics.fmean, guesses))
 
 
-def read_known(path):
-    """The runs that a result file records, by their folders.
-
-    Raises:
-        InputError: If it records none.
-    """
-    try:
-        record = json.loads(Path(path).read_text())['record']
-        return {folder: dict(found) for folder, found in record.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f'--known {path} is no result of `python tools/study.py` that records its runs '
-            f'({type(error).__name__}: {error})'
-        ) from error
-
-
-def read_log(run, folder):
-    """Read the log of a finished run: ``step_seconds``, ``loss`` and ``curve``, or ``ap``, which is
-    empty for a training that does not validate."""
-    lines, found = list(logged(folder)), {}
-    times = [values['time'] for values in lines if 'loss' in values and 'time' in values]
-    if times:
-        found['step_seconds'] = statistics.median(times)
-    elif run.tool == TRAIN:
-        raise InputError(
-            f'{folder} logged no step: it needs at least as many as default_hooks.logger.interval '
-            f'of configs/{run.config}'
-        )
-    if run.pretrains:
-        return dict(found, loss=curve(lines)[-1]['loss'], curve=curve(lines))
-    return dict(found, ap=last_ap(lines))
-
-
-def weights_of(work_dir, run):
-    """The weights that a run left: of a pre-training the backbone alone."""
-    folder = work_dir / run.folder
-    backbone, last = folder / 'backbone.safetensors', folder / 'last_checkpoint'
-    if backbone.exists():
-        return backbone
-    if not last.exists():
-        raise InputError(
-            f'{folder} has a result and no weights: remove the folder, and the run is made again'
-        )
-    return last.read_text().strip()
-
-
 def write_untrained(config, options, folder):
     """Write the weights that a training of a config would start from."""
     parser = argparse.ArgumentParser()
@@ -283,13 +281,3 @@ def write_untrained(config, options, folder):
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=model.state_dict()), folder / 'untrained.pth')
     return folder / 'untrained.pth'
-
-
-def _summary(found):
-    summary = f'{found["seconds"]:.0f} s'
-    if ap := found.get('ap'):
-        name, metric = score(ap)
-        summary += f', {name} {100 * ap[metric]:.1f}'
-    elif 'loss' in found:
-        summary += f', loss {found["loss"]:.3f}'
-    return summary

@@ -16,16 +16,19 @@ from mmum.errors import InputError
 running = set()  # processes of stages, maybe of several threads
 
 
+def end_stages():
+    """End the stages that are running: a training saves a checkpoint, from which ``--resume`` goes
+    on."""
+    for process in list(running):
+        process.terminate()
+
+
 @contextmanager
 def forwarded_sigterm():
-    """Let SIGTERM end the stages that are running too, as Ctrl-C does.
-
-    A training then saves a checkpoint, from which ``--resume`` goes on.
-    """
+    """Let SIGTERM end the stages that are running too, as Ctrl-C does."""
 
     def stop(number, frame):
-        for process in list(running):
-            process.terminate()
+        end_stages()
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)
