@@ -1,4 +1,4 @@
-"""What finished runs of a study left: scores, losses, weights."""
+"""Scores, losses and weights that finished runs of a study left."""
 
 import json
 import statistics
@@ -56,7 +56,7 @@ def weights_of(work_dir, run):
 
 
 def summary(found):
-    """What a run took and found, in words."""
+    """Time and result of a run, in words."""
     words = f'{found["seconds"]:.0f} s'
     if ap := found.get('ap'):
         name, metric = score(ap)
