@@ -573,6 +573,27 @@ def test_known_runs_of_another_machine_are_not_made_again(nuclei_set, tmp_path, 
     assert code == 2 and 'x.json is no result of `python tools/study.py`' in output
 
 
+def test_a_second_pretraining_for_the_same_detectors(nuclei_set, tmp_path, monkeypatch):
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    arguments = ['labels', '--labels', 50, '--seeds', 0, 1, '--starts', 'scratch', 'um_mae']
+    arguments += ['--data', nuclei_set, '--work-dir', tmp_path, '--pretrain-iters', 500]
+    seed = ['--pretrain-seed', 7]
+    code, output = call_tool('tools/study.py', *arguments, *seed)
+    assert code == 2 and '--pretrain-seed 7 should be at least 0, with --pretrain-once' in output
+    code, output = call_tool('tools/study.py', *arguments, '--pretrain-once')
+    assert code == 0 and len(trainer.trainings) == 5, output[-3000:]
+    code, output = call_tool('tools/study.py', *arguments, '--pretrain-once', *seed)
+    assert code == 0, output[-3000:]
+    pretraining, *detectors = trainer.trainings[5:]  # those from scratch are there
+    assert 'randomness.seed=7' in pretraining and len(detectors) == 2
+    folder = pretraining[pretraining.index('--work-dir') + 1]
+    for seed, detector in enumerate(detectors):
+        assert f'randomness.seed={seed}' in detector
+        assert f'pretrained={folder}/backbone.safetensors' in detector
+    assert 'Seeds 0, 1, one pre-training a row, of seed 7.' in (tmp_path / 'labels.md').read_text()
+
+
 def test_a_start_without_weights_is_named(nuclei_set, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'run_stage', Trainer())
     arguments = ['--seeds', 0, '--data', nuclei_set, '--work-dir', tmp_path]

@@ -64,8 +64,11 @@ class Arm:
         """Steps of all trainings before the detector's."""
         return sum(stage.iters for stage in self.stages)
 
-    def detector_run(self, seed, first):
-        """The detector of a seed, and in its ``start`` the pre-training, of the seed ``first``."""
+    def detector_run(self, seed, first, named=False):
+        """The detector of a seed, and in its ``start`` the pre-training, of the seed ``first``.
+
+        ``named`` says whether the folder of the detector names that seed too.
+        """
         start, folders = None, []
         for stage in self.stages:
             folders.append(slug(stage.config, stage.iters, *stage.options))
@@ -78,6 +81,7 @@ class Arm:
                 start,
             )
         after = ('after', self.pretrain_iters) if self.stages else ()
+        after += ('of', first) if named and self.stages else ()
         return Run(
             f'detect_{slug(self.folder or self.name, *after, self.detect_iters)}_{seed}',
             f'{self.name}, seed {seed}',
@@ -115,23 +119,26 @@ def slug(*parts):
     return f'{name[:MAX_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
 
 
-def run_arms(arms, seeds, runs, once=False):
+def run_arms(arms, seeds, runs, once=False, first=None):
     """Make the runs of all arms, seed by seed.
 
     Args:
         arms (Sequence[Arm]): The rows.
         seeds (Sequence[int]): Every arm is made with each.
         runs (Runs): Makes them.
-        once (bool): Pre-train with the first seed only, for the detectors of all seeds. Defaults
-            to False.
+        once (bool): Pre-train with one seed only, for the detectors of all seeds. Defaults to
+            False.
+        first (int, optional): That seed. Defaults to None: the first of ``seeds``.
 
     Returns:
         list[dict]: Of every arm ``name``, ``against``, ``factors``, and by seed: ``seeds``,
         ``seconds``, ``step_seconds``, ``ap``, and of the pre-trainings ``pretraining``: seconds,
         step_seconds, loss, curve.
     """
+    named = first is not None
+    first = first if named else seeds[0]
     detectors = {
-        (arm, seed): arm.detector_run(seed, seeds[0] if once else seed)
+        (arm, seed): arm.detector_run(seed, first if once else seed, named)
         for seed in seeds
         for arm in arms
     }
@@ -225,6 +232,8 @@ def table(result):
         )
     settings, seeds = result['settings'], result['rows'][0]['seeds']
     first = 'one pre-training a row' if settings['once'] else 'each with its own pre-training'
+    if (seed := settings.get('pretrain_seed')) is not None:
+        first += f', of seed {seed}'
     caption = (
         f'{caption_of(result)} {settings["about"]} Seeds {", ".join(map(str, seeds))}, {first}. '
         'AP in per cent, mean (lowest-highest) over seeds; gain: mask AP minus that of the row it '

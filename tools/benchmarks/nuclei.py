@@ -40,8 +40,9 @@ class NucleiStudy:
         rows (Sequence[str]): Keys of ``ABLATIONS``, for ``losses`` of ``UM_ROWS``. Defaults to all.
         digits (str, optional): Images by class, of ``tools/prepare_data.py mini-classes``, for
             starts that are supervised. Defaults to None.
-        pretrain_once (bool): Pre-train with the first seed only, for the detectors of all seeds.
-            Defaults to False.
+        pretrain_once (bool): Pre-train with one seed only, for the detectors of all seeds. Defaults
+            to False.
+        pretrain_seed (int, optional): That seed. Defaults to None: the first.
         pretrain_options (Sequence[str]): ``--cfg-options`` of all pre-trainings. Defaults to ().
         detect_options (Sequence[str]): ``--cfg-options`` of all detectors. Defaults to ().
         settings (dict): The ``Setting`` of starts; of one that is not there, UM-MAE's. Defaults to
@@ -66,6 +67,7 @@ class NucleiStudy:
     rows: Sequence[str] = tuple(ABLATIONS)
     digits: str | None = None
     pretrain_once: bool = False
+    pretrain_seed: int | None = None
     pretrain_options: Sequence[str] = ()
     detect_options: Sequence[str] = ()
     settings: dict = field(default_factory=lambda: dict(DEFAULTS))
@@ -79,6 +81,7 @@ class NucleiStudy:
         settings = dict(
             about=about,
             once=self.pretrain_once,
+            pretrain_seed=self.pretrain_seed,
             pretrain_options=list(self.pretrain_options),
             detect_options=list(self.detect_options),
         )
@@ -219,7 +222,7 @@ class NucleiStudy:
 
     def run(self, arms, seeds=None):
         seeds = seeds or self.seeds
-        return run_arms(arms, seeds, self.runs, self.pretrain_once)
+        return run_arms(arms, seeds, self.runs, self.pretrain_once, self.pretrain_seed)
 
     def about(self, images=None, steps=None):
         """The setting in words."""

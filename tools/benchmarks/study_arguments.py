@@ -70,6 +70,12 @@ def read_arguments(doc):
             command.add_argument(
                 '--detect-iters', type=int, nargs='+', default=[1000], help='steps of detectors'
             )
+            command.add_argument(
+                '--pretrain-seed',
+                type=int,
+                metavar='N',
+                help='with --pretrain-once: the seed of the pre-training (default: the first)',
+            )
         if name == 'starts':
             add_settings(command)
         if name in ('starts', 'lengths'):
@@ -209,6 +215,9 @@ def check(args):
         raise InputError(
             f'--seeds {" ".join(map(str, args.seeds))} should be different numbers, none negative'
         )
+    seed = getattr(args, 'pretrain_seed', None)
+    if seed is not None and (seed < 0 or not args.pretrain_once):
+        raise InputError(f'--pretrain-seed {seed} should be at least 0, with --pretrain-once')
     for name in ('jobs', 'pretrain_iters', 'detect_iters', 'detect_epochs', 'finalists'):
         given = getattr(args, name, None)
         for number in given if isinstance(given, list) else [given]:
