@@ -26,8 +26,8 @@ DEEPSPEED_WEIGHTS = 'mp_rank_00_model_states.pt'
 
 # Keys under which files keep weights; the first two come first where there are several.
 PLACES = ('state_dict', 'model', 'teacher', 'student', 'model_ema', 'state_dict_ema', 'ema')
-# What wrappers put before all names.
 HALVES = (torch.float16, torch.bfloat16)
+# What wrappers put before all names.
 WRAPPINGS = ('module.', 'model.')
 
 
