@@ -489,6 +489,14 @@ def test_a_smaller_choice_of_settings(nuclei_set, tmp_path, monkeypatch):
         code, output = call_tool('tools/study.py', *arguments, *wrong)
         assert code == 2 and sentence in output
 
+    # a later study has the setting that was chosen, and the config's for the other start
+    arguments = ['lengths', '--starts', 'scratch', 'um_mae', '--seeds', 0, '--data', nuclei_set]
+    arguments += ['--work-dir', tmp_path, '--settings', tmp_path / 'starts.json']
+    code, output = call_tool('tools/study.py', *arguments)
+    assert code == 0, output[-3000:]
+    about = json.loads((tmp_path / 'lengths.json').read_text())['settings']['about']
+    assert 'from scratch, lr 0.002, layer decay 1; UM-MAE, lr 0.001, layer decay 1' in about
+
 
 def test_later_studies_take_the_settings_that_were_chosen(nuclei_set, tmp_path, monkeypatch):
     trainer = Trainer()

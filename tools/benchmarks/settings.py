@@ -30,14 +30,14 @@ DEFAULTS = dict(scratch=Setting(1e-3, 1.0), um_mae=Setting(1e-3, 1.0))
 
 
 def read_settings(path):
-    """The setting of every start that a result of ``starts`` chose.
+    """The setting of every start that a result of ``starts`` chose; the config's of the others.
 
     Raises:
         InputError: If the file is no such result.
     """
     try:
         chosen = json.loads(Path(path).read_text())['chosen']
-        return {start: Setting(**values) for start, values in chosen.items()}
+        return DEFAULTS | {start: Setting(**values) for start, values in chosen.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f'--settings {path} is no result of `python tools/study.py starts` '
