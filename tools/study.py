@@ -99,11 +99,8 @@ def run_nuclei(args, runs, chart):
     else:
         charts.ap_bars(result, rows.NAMES, chart)
     if args.command == 'starts' and len(args.rates) > 1:
-        decay = args.decays[0]
-        tried = [row for row in result['tried'] if row['factors']['layer_decay'] == decay]
         over_rates = chart.with_stem(f'{chart.stem}_rates')
-        label = f'learning rate (layer decay {decay:g})'
-        charts.ap_over(dict(rows=tried), rows.NAMES, over_rates, 'lr', label)
+        charts.ap_over(dict(rows=result['tried']), rows.NAMES, over_rates, 'lr', 'learning rate')
     if drawn := losses.rows_of(result, rows.NAMES):
         losses.picture(drawn, chart.with_stem(f'{chart.stem}_loss'))
     return result, arms.table(result)

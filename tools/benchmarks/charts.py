@@ -15,32 +15,41 @@ COLOURS = dict(
     simmim='#e0a458',
     supervised='#6a8a4f',
 )
+LINES = '-', '--', '-.', ':'  # of the layer decays of a start
 
 
 def save(figure, axes, path):
     """Write a chart without a frame."""
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path)
+    if len(axes.get_legend_handles_labels()[0]) > 2:  # more would lie on the lines
+        axes.legend(frameon=False, loc='center left', bbox_to_anchor=(1, 0.5))
+    else:
+        axes.legend(frameon=False)
+    figure.savefig(path, bbox_inches='tight')
     plt.close(figure)
 
 
 def ap_over(result, names, path, key, label):
-    """Mask AP over a number of every row (a factor, or ``pretrain_iters``): a line for every start,
-    a dot for every seed."""
+    """Mask AP over a number of every row (a factor, or ``pretrain_iters``): a line for every start
+    and layer decay, a dot for every seed."""
     figure, axes = plt.subplots(figsize=(5.5, 3.6), dpi=120)
     lines = {}
     for row in result['rows']:
-        lines.setdefault(row['factors']['start'], []).append(row)
-    for start, rows in lines.items():
+        decays = lines.setdefault(row['factors']['start'], {})
+        decays.setdefault(row['factors'].get('layer_decay'), []).append(row)
+    every = [(start, *line) for start, decays in lines.items() for line in decays.items()]
+    for start, decay, rows in every:
         x = [row['factors'].get(key) or row.get(key) for row in rows]
         colour = COLOURS[start]
         means = [statistics.fmean(percent(row, 'segm_mAP')) for row in rows]
         if len(rows) == 1 and not x[0]:  # from scratch: at every length
             axes.axhline(means[0], color=colour, linestyle='--', label=names[start])
             continue
-        axes.plot(x, means, '-', color=colour, label=names[start])
+        name = names[start]
+        if len(lines[start]) > 1:
+            name += f', layer decay {decay:g}'
+        style = LINES[list(lines[start]).index(decay) % len(LINES)]
+        axes.plot(x, means, style, color=colour, label=name)
         for at, row in zip(x, rows):
             axes.plot([at] * len(row['ap']), percent(row, 'segm_mAP'), '.', color=colour)
     axes.set_xscale('log')
