@@ -1,6 +1,7 @@
 """Charts of the studies."""
 
 import statistics
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 
@@ -37,8 +38,12 @@ def ap_over(result, names, path, key, label):
     for row in result['rows']:
         decays = lines.setdefault(row['factors']['start'], {})
         decays.setdefault(row['factors'].get('layer_decay'), []).append(row)
-    every = [(start, *line) for start, decays in lines.items() for line in decays.items()]
-    for start, decay, rows in every:
+    every = [
+        (start, decay, style, rows)
+        for start, decays in lines.items()
+        for style, (decay, rows) in zip(cycle(LINES), decays.items())
+    ]
+    for start, decay, style, rows in every:
         x = [row['factors'].get(key) or row.get(key) for row in rows]
         colour = COLOURS[start]
         means = [statistics.fmean(percent(row, 'segm_mAP')) for row in rows]
@@ -48,7 +53,6 @@ def ap_over(result, names, path, key, label):
         name = names[start]
         if len(lines[start]) > 1:
             name += f', layer decay {decay:g}'
-        style = LINES[list(lines[start]).index(decay) % len(LINES)]
         axes.plot(x, means, style, color=colour, label=name)
         for at, row in zip(x, rows):
             axes.plot([at] * len(row['ap']), percent(row, 'segm_mAP'), '.', color=colour)

@@ -30,7 +30,7 @@ DEFAULTS = dict(scratch=Setting(1e-3, 1.0), um_mae=Setting(1e-3, 1.0))
 
 
 def read_settings(path):
-    """The setting of every start that a result of ``starts`` chose; the config's of the others.
+    """The setting of every start that a result of ``starts`` chose, over ``DEFAULTS``.
 
     Raises:
         InputError: If the file is no such result.

@@ -90,8 +90,8 @@ def read_arguments(doc):
             command.add_argument(
                 '--settings',
                 metavar='FILE.json',
-                help='a result of starts: learning rate and layer decay of the starts in it; the '
-                'others have those of the configs',
+                help='a result of starts: learning rate and layer decay of the starts in it; where '
+                "they are not, scratch and UM-MAE have the configs', and the others UM-MAE's",
             )
         if name in ('ablations', 'losses'):
             changes = list(rows.ABLATIONS if name == 'ablations' else rows.UM_ROWS)
