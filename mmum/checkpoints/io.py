@@ -8,16 +8,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mmum.checkpoints.download import download
 from mmum.errors import InputError, preview
 from mmum.files import atomic_path
 
@@ -66,8 +65,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Args:
         path (str | Path): A ``.pth`` file of mmengine, mmum or the authors, ``.safetensors``, or
-            the folder that DeepSpeed's ZeRO-1 and ZeRO-2 write. A URL is downloaded once, to
-            torch's hub folder.
+            the folder that DeepSpeed's ZeRO-1 and ZeRO-2 write, or a URL, which is downloaded once.
 
     Returns:
         dict: Its content: weights under ``state_dict`` or ``model``, or the weights themselves; of
@@ -79,7 +77,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             code.
     """
     if str(path).startswith(('http://', 'https://')):
-        path = _download(str(path))
+        path = download(str(path))
     path = Path(path).expanduser()
     if (path / DEEPSPEED_WEIGHTS).is_file():
         content = read_checkpoint(path / DEEPSPEED_WEIGHTS)
@@ -122,23 +120,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f'{path} is not a checkpoint, or a damaged one ({type(error).__name__}): '
             'give a .pth file of torch.save or .safetensors'
         ) from error
-
-
-def _download(url: str) -> Path:
-    """Download a URL once: the first rank does, other ranks where they do not see the file then."""
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
-    for turn in (is_main_process(), True):
-        try:
-            if turn and not path.is_file():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(url, str(path))  # atomic
-        except OSError as error:
-            raise InputError(
-                f'{url} cannot be downloaded to {path} ({error}): download it '
-                'yourself, and give the path of the file'
-            ) from error
-        barrier()
-    return path
 
 
 def _starts_as_archive(path: Path) -> bool:

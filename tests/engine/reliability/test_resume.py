@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
+from mmum.checkpoints import read_checkpoint
 from mmum.engine.reliability.resume import WorkDirLock, find_latest_checkpoint, register_safe_loader
 from mmum.errors import InputError
 from tests.helpers import ROOT, Evil
@@ -104,37 +105,20 @@ def test_a_place_that_cannot_be_written(tmp_path):
         WorkDirLock(tmp_path / 'file' / 'run')
 
 
-def test_a_url_is_read_safely_too(tmp_path, monkeypatch):
+def test_a_url_is_read_safely_too(served, tmp_path, monkeypatch):
     """Through mmengine and through pretrained=..., from a server of this machine."""
-    import functools
-    import http.server
-    import threading
-
-    from mmum.checkpoints import read_checkpoint
-
+    folder, url = served
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
-    (tmp_path / 'served').mkdir()
-    torch.save(dict(state_dict=Evil()), tmp_path / 'served' / 'evil.pth')
-    torch.save(dict(state_dict=dict(x=torch.ones(2))), tmp_path / 'served' / 'good.pth')
-    handler = functools.partial(
-        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / 'served')
-    )
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f'http://127.0.0.1:{server.server_port}'
+    torch.save(dict(state_dict=Evil()), folder / 'evil.pth')
+    torch.save(dict(state_dict=dict(x=torch.ones(2))), folder / 'good.pth')
     register_safe_loader()
     monkeypatch.chdir(tmp_path)
-    try:
-        for read in (CheckpointLoader.load_checkpoint, read_checkpoint):
-            with pytest.raises(InputError, match='evil.pth was refused'):
-                read(f'{url}/evil.pth')
-            assert torch.equal(read(f'{url}/good.pth')['state_dict']['x'], torch.ones(2))
-            with pytest.raises(InputError, match='absent.pth cannot be downloaded'):
-                read(f'{url}/absent.pth')
-    finally:
-        server.shutdown()
-        server.server_close()
+    for read in (CheckpointLoader.load_checkpoint, read_checkpoint):
+        with pytest.raises(InputError, match='evil.pth was refused'):
+            read(f'{url}/evil.pth')
+        assert torch.equal(read(f'{url}/good.pth')['state_dict']['x'], torch.ones(2))
+        with pytest.raises(InputError, match='absent.pth cannot be downloaded'):
+            read(f'{url}/absent.pth')
     assert not (tmp_path / 'should_not_exist').exists()
     with pytest.raises(InputError, match='cannot be read safely from s3'):
         CheckpointLoader.load_checkpoint('s3://bucket/x.pth')
