@@ -86,6 +86,7 @@ setup(
     entry_points={'console_scripts': ['mmum = mmum.cli.main:run']},
     python_requires='>=3.10',
     install_requires=[
+        'filelock',
         'numpy',
         'packaging',
         'psutil',

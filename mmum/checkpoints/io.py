@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mmum.checkpoints.download import download
+from mmum.checkpoints.download import download, is_url
 from mmum.errors import InputError, preview
 from mmum.files import atomic_path
 
@@ -76,7 +76,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         InputError: If the file is missing, no checkpoint or truncated, or if loading it would run
             code.
     """
-    if str(path).startswith(('http://', 'https://')):
+    if is_url(path):
         path = download(str(path))
     path = Path(path).expanduser()
     if (path / DEEPSPEED_WEIGHTS).is_file():

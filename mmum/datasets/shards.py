@@ -130,7 +130,7 @@ def write_shards(
         path, lines = out / f'{number:05d}.tar', []
         with atomic_path(path) as partial, tarfile.open(partial, 'w', dereference=True) as shard:
             while name is not None and shard.offset < size:
-                if set(name) & set('\t\n'):
+                if '\t' in name or name.splitlines() != [name]:
                     raise InputError(f'{name!r} has a tab or a line break in its name: rename it')
                 shard.add(Path(root, name), name, recursive=False)
                 length = Path(root, name).stat().st_size

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmum.checkpoints import read_checkpoint, weights_of
+from mmum.checkpoints.download import is_url
 from mmum.checkpoints.settings import recorded_settings
 from mmum.datasets.listing import list_class_folders
 from mmum.engine.config.replacements import dicts, type_name
@@ -50,7 +51,7 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
             'weights: leave one of them out'
         )
     for checkpoint, key in ((loaded, None), (started, _init_cfg(cfg).get('key'))):
-        if checkpoint and '://' not in checkpoint:
+        if checkpoint and ('://' not in checkpoint or is_url(checkpoint)):
             content = read_checkpoint(checkpoint)
             weights_of(content, checkpoint, key)
             if checkpoint == started:

@@ -48,13 +48,14 @@ def test_a_start_that_would_not_be_used(cfg, tmp_path):
         build_runner(cfg).train()
 
 
-def test_images_of_another_normalisation_than_the_checkpoint_was_trained_on(cfg, tmp_path, capsys):
-    checkpoint = tmp_path / 'own.pth'
+def test_images_of_another_normalisation_than_the_checkpoint_was_trained_on(cfg, served, capsys):
+    folder, url = served
+    checkpoint = folder / 'own.pth'
     weights = build_runner(copy.deepcopy(cfg)).model.state_dict()
     torch.save(dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text)), checkpoint)
-    start = tmp_path / 'backbone.safetensors'
+    start = folder / 'backbone.safetensors'
     write_backbone(checkpoint, start)
-    for file in (checkpoint, start):
+    for file in (checkpoint, start, f'{url}/backbone.safetensors'):
         cfg.model.backbone.init_cfg = dict(type='BackboneCheckpoint', checkpoint=str(file))
         preflight(cfg, ())
         MODELS.build(cfg.model.backbone).init_weights()
