@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from torch import Tensor
 
+from mmum.errors import InputError
 from mmum.masking import REMOVED, SECONDARY
 
 
@@ -204,6 +207,44 @@ def write_picture(path: str | Path, rgb: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # OpenCV itself dies of names that are no UTF-8
     path.write_bytes(cv2.imencode(path.suffix, rgb[..., ::-1])[1].tobytes())
+
+
+def picture_paths(
+    images: Sequence[str], folder: str | Path, option: str, root: str | Path | None = None
+) -> list[Path]:
+    """Where the pictures of images go: JPEGs in the subfolders that the images have.
+
+    Images whose names differ by their suffix alone keep it: ``a.png.jpg`` and ``a.tif.jpg``.
+
+    Args:
+        images (Sequence[str]): Paths of the images.
+        folder (str | Path): Folder of the pictures.
+        option (str): The option that names it, for the error.
+        root (str | Path, optional): Folder of the images, for their subfolders. Defaults to None:
+            the innermost that has all of them.
+
+    Returns:
+        list[Path]: One per image.
+
+    Raises:
+        InputError: If pictures would lie beside images, which they could replace.
+    """
+    folders = {os.path.dirname(os.path.abspath(image)) for image in images}
+    root = root or os.path.commonpath(folders)
+    names = [os.path.relpath(image, root) for image in images]
+    stems = Counter(os.path.splitext(name)[0] for name in set(names))
+    paths = []
+    for name in names:
+        stem = os.path.splitext(name)[0]
+        paths.append(Path(folder, f'{name if stems[stem] > 1 else stem}.jpg'))
+    taken = {os.path.realpath(path.parent) for path in paths}
+    shared = taken & {os.path.realpath(path) for path in folders}
+    if shared:
+        raise InputError(
+            f'{option} would put pictures into {min(shared)}, a folder of the images, and could '
+            'replace them: give another'
+        )
+    return paths
 
 
 def first_three(image: np.ndarray) -> np.ndarray:

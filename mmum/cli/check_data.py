@@ -159,6 +159,8 @@ def main() -> None:
         raise InputError(f'--bands {args.bands} should be at least 1')
     if args.out and not args.out.endswith('.json'):
         raise InputError(f'--out {args.out} should end in .json')
+    if args.out and os.path.realpath(args.out) == os.path.realpath(args.data):
+        raise InputError(f'--out {args.out} would replace the annotation file: give another')
     if args.images and not Path(args.images).is_dir():
         raise InputError(f'the folder --images {args.images} does not exist')
     if args.maps and not Path(args.maps).is_dir():

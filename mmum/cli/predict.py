@@ -21,6 +21,7 @@ from mmum.cli.predictors import build_predictor
 from mmum.datasets.listing import list_images
 from mmum.errors import InputError
 from mmum.files import check_writable
+from mmum.visualization import picture_paths
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
@@ -66,13 +67,12 @@ class Frames:
         return f'{self.stem}_{i:06d}.jpg', self.video[i]
 
 
-def images_of(source: str) -> Any:
+def images_of(source: str, out: Path) -> Any:
     """(name, path or pixels) of every image or frame."""
     path = Path(source)
     if path.is_dir():
-        return [
-            (str(Path(image).relative_to(path)), image) for image in list_images(path, shards=False)
-        ]
+        images = without_earlier(list_images(path, shards=False), path, out)
+        return [(str(Path(image).relative_to(path)), image) for image in images]
     if not path.is_file():
         raise InputError(f'{path} does not exist: give an image, a folder of images or a video')
     if path.suffix.lower() in VIDEOS:
@@ -83,21 +83,44 @@ def images_of(source: str) -> Any:
     return [(path.name, str(path))]
 
 
+def without_earlier(images: list[str], source: Path, out: Path) -> list[str]:
+    """Leave out the pictures that an earlier run wrote into a folder within the source."""
+    here = out.resolve()
+    if here == source.resolve() or not here.is_relative_to(source.resolve()):
+        return images
+    others = [image for image in images if not Path(image).resolve().is_relative_to(here)]
+    number = len(images) - len(others)
+    if number and not any((out / name).is_file() for name in ('results.json', 'classes.json')):
+        raise InputError(
+            f'--out {out} holds images of {source}, which pictures could replace: give another'
+        )
+    if number:
+        print(f'{number} images in {out} are left out: they are pictures of an earlier run')
+    if not others:
+        raise InputError(f'{source} holds no images but those in --out {out}: give another source')
+    return others
+
+
 def main() -> None:
     args = parse_args()
     if not 0 <= args.score <= 1:
         raise InputError(f'--score {args.score} should lie between 0 and 1')
-    images, out = images_of(args.source), Path(args.out)
-    predictor = build_predictor(args)
+    out = Path(args.out)
+    images = images_of(args.source, out)
     if isinstance(images, Frames):
         names = [f'{images.stem}_{i:06d}.jpg' for i in range(len(images))]
+        paths = [out / name for name in names]
     else:
         names = [name for name, _ in images]
+        root = args.source if Path(args.source).is_dir() else Path(args.source).parent
+        paths = picture_paths([path for _, path in images], out, f'--out {out}', root)
+    predictor = build_predictor(args)
     predictor.number(names)
     check_writable(out, f'--out {out}')
     done, unreadable = 0, []
     try:
-        for name, image in track(images, predictor.progress, total=len(images)):
+        pairs = zip(images, paths, strict=True)
+        for (name, image), path in track(pairs, predictor.progress, total=len(images)):
             try:
                 sample = predictor.inferencer.pipeline(image)
             except Exception as error:  # decoders raise many kinds
@@ -110,7 +133,6 @@ def main() -> None:
             predictor.take(name, prediction)
             loaded = isinstance(image, str)
             pixels = mmcv.imread(image, channel_order='rgb') if loaded else mmcv.bgr2rgb(image)
-            path = (out / name).with_suffix('.jpg')
             path.parent.mkdir(parents=True, exist_ok=True)
             predictor.draw(name, pixels, prediction, path)
             done += 1

@@ -1,4 +1,4 @@
-"""Pictures of detections while a detector is validated."""
+"""Pictures of detections, while a detector is validated and tested."""
 
 import copy
 from typing import Any
@@ -15,17 +15,26 @@ MIN_SIDE = 480  # of a picture: mmdet's labels would hide the objects of a small
 
 @HOOKS.register_module()
 class DetectionPicturesHook(PicturesHook):
-    """Draw truth and detections, always of the same images, in every validation.
+    """Draw truth and detections: of the same images in every validation, and of all in a test.
 
     Args:
-        max_images (int): Number of pictures, one of each of the first batches. Defaults to 4.
+        max_images (int): Number of pictures of a validation, one of each of the first batches.
+            Defaults to 4.
         score_thr (float): Lowest score of detections that are drawn. Defaults to 0.3.
+        show_dir (str, optional): Folder for the pictures of a test. Defaults to None: none.
+        show (bool): Whether to show those of a test in a window. Defaults to False.
     """
 
     what = 'detections'
 
-    def __init__(self, max_images: int = 4, score_thr: float = 0.3) -> None:
-        super().__init__(max_images)
+    def __init__(
+        self,
+        max_images: int = 4,
+        score_thr: float = 0.3,
+        show_dir: str | None = None,
+        show: bool = False,
+    ) -> None:
+        super().__init__(max_images, show_dir, show)
         self.score_thr = score_thr
 
     def prepare(self, image: np.ndarray, sample: Any) -> tuple[np.ndarray, Any]:

@@ -1,4 +1,4 @@
-"""Pictures of predictions harm no training."""
+"""Pictures of predictions harm no training and no image."""
 
 from types import SimpleNamespace
 
@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 
 from mmum.engine import DetectionPicturesHook, SegmentationPicturesHook, pictures
 from mmum.engine.detection_hook import enlarge
+from mmum.errors import InputError
 
 
 @pytest.fixture(params=[DetectionPicturesHook, SegmentationPicturesHook])
@@ -61,6 +62,39 @@ def test_what_cannot_be_drawn_is_said_once(hook, tmp_path, monkeypatch):
     assert run(hook, tmp_path / 'a.png', None, fail) == []
     assert len(said) == 1 and 'cannot be drawn (no palette): training continues without' in said[0]
     assert run(hook, tmp_path / 'absent.png', None, lambda: None) == [] and len(said) == 1
+
+
+def test_a_test_draws_all_images(hook, tmp_path):
+    """Also on ranks other than the first, and images of one name in two folders."""
+    images = [tmp_path / 'images' / folder / '1.png' for folder in 'ab']
+    for image in images:
+        image.parent.mkdir(parents=True)
+        cv2.imwrite(str(image), np.zeros((480, 720, 3), np.uint8))
+    dataset = [dict(img_path=str(image)) for image in images]
+    drawn = []
+
+    def add_datasample(name, image, data_sample=None, **kwargs):
+        drawn.append((name, kwargs['out_file'], kwargs['show']))
+
+    class Images(list):
+        get_data_info = list.__getitem__
+
+    runner = SimpleNamespace(
+        visualizer=SimpleNamespace(add_datasample=add_datasample),
+        test_dataloader=SimpleNamespace(dataset=Images(dataset)),
+    )
+    samples = [SimpleNamespace(img_path=str(image), ori_shape=(480, 720)) for image in images]
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0, dict(inputs=[None, None]), samples)
+    assert drawn == []  # nothing was asked for
+    hook.show_dir = str(tmp_path / 'pictures')
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0, dict(inputs=[None, None]), samples)
+    wanted = [str(tmp_path / 'pictures' / folder / '1.jpg') for folder in 'ab']
+    assert drawn == [('1.png', path, False) for path in wanted]
+    hook.show_dir = str(tmp_path / 'images')
+    with pytest.raises(InputError, match='--show-dir .* would put pictures into'):
+        hook.before_test(runner)
 
 
 def test_small_images_are_enlarged_with_what_is_drawn_on_them():

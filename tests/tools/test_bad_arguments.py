@@ -95,6 +95,10 @@ CASES = [
     ('check_data.py {tmp}/none', r'none does not exist'),
     ('check_data.py {tmp}/empty', r'empty holds no images'),
     ('check_data.py {tmp}/text.json', r'text.json is not a COCO annotation file'),
+    (
+        'check_data.py {tmp}/text.json --out {tmp}/text.json',
+        r'text.json would replace the annotation file',
+    ),
     ('check_data.py {tmp}/empty --workers 0', r'--workers 0 should be at least 1'),
     ('check_data.py {tmp}/empty --images {tmp}/none', r'none does not exist'),
     ('soak.py --minutes 0', r'--minutes 0 should be at least 1'),

@@ -106,6 +106,32 @@ def test_a_bad_image_among_good_ones_is_left_out(checkpoint, mini, tmp_path):
     assert len(json.loads((tmp_path / 'out' / 'images.json').read_text())['images']) == 3
 
 
+def test_no_image_is_lost(checkpoint, mini, tmp_path):
+    """Neither to a picture in its place, nor to the picture of another; again and again."""
+    images = tmp_path / 'images'
+    shutil.copytree(mini / 'val', images)
+    shutil.copy(images / '000001.jpg', images / '000001.jpeg')
+    before = {path: path.read_bytes() for path in images.iterdir()}
+
+    def predict(source, out):
+        return call_tool('tools/predict.py', source, CONFIG, checkpoint, '--out', out, *OPTIONS)
+
+    for source, out in (
+        (images, images),
+        (images / '000001.jpg', images),
+        (tmp_path, images),
+    ):
+        code, output = predict(source, out)
+        assert code == 2 and re.search('error: --out .* replace', output), output[-1000:]
+    for _ in range(2):  # a folder within: the second run does not take the pictures of the first
+        code, output = predict(images, images / 'found')
+        assert code == 0 and '5 images, ' in output, output[-1000:]
+    assert '5 images in ' in output and 'are left out: they are pictures of an earlier' in output
+    pictures = {path.name for path in (images / 'found').glob('*.jpg')}
+    assert {'000001.jpg.jpg', '000001.jpeg.jpg', '000002.jpg'} < pictures and len(pictures) == 5
+    assert {path: path.read_bytes() for path in images.iterdir() if path.is_file()} == before
+
+
 def test_ids_of_annotations(checkpoint, mini, tmp_path):
     from pycocotools.cocoeval import COCOeval
 

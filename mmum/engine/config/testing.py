@@ -1,7 +1,6 @@
 """Switches of ``mmum test``, and their effect on a config."""
 
 import copy
-import os.path as osp
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -11,6 +10,8 @@ from mmum.engine.config.replacements import type_name
 from mmum.errors import InputError
 
 LOADERS_OF_MAPS = ('LoadAnnotations', 'LoadSegMapStrict')
+# scope of a config -> hook that draws predictions
+PICTURES = dict(mmdet='DetectionPicturesHook', mmseg='SegmentationPicturesHook')
 FLIPS = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
 
 
@@ -63,7 +64,7 @@ def _flipped_segmentation(pipeline: list[Any]) -> list[Any]:
 
 
 def set_show(cfg: Config, show: bool, show_dir: str | None) -> None:
-    """Draw pictures in testing: detections by mmdet's hook, the rest by ours.
+    """Draw pictures in testing.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -73,16 +74,10 @@ def set_show(cfg: Config, show: bool, show_dir: str | None) -> None:
     Raises:
         InputError: If reconstructions are to be shown in a window.
     """
-    # Absolute: mmdet's hook would nest a relative folder in itself, once per batch.
-    show_dir = show_dir and osp.abspath(show_dir)
-    if cfg.get('default_scope') == 'mmseg':
-        hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _draws_segmentation(hook)]
-        pictures = dict(type='SegmentationPicturesHook', show_dir=show_dir, show=show)
-        cfg.custom_hooks = [*hooks, pictures]
-        return
-    if cfg.get('default_scope') == 'mmdet':
-        hook = dict(draw=True, show=show, **(dict(test_out_dir=show_dir) if show_dir else {}))
-        cfg.merge_from_dict(dict(default_hooks=dict(visualization=hook)))
+    pictures = PICTURES.get(cfg.get('default_scope'))
+    if pictures:
+        hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) != pictures]
+        cfg.custom_hooks = [*hooks, dict(type=pictures, show_dir=show_dir, show=show)]
         return
     if not show_dir:
         raise InputError(
@@ -93,10 +88,6 @@ def set_show(cfg: Config, show: bool, show_dir: str | None) -> None:
         hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) != 'ReconstructionHook'
     ]
     cfg.custom_hooks = [*hooks, dict(type='ReconstructionHook', show_dir=show_dir)]
-
-
-def _draws_segmentation(hook: Any) -> bool:
-    return type_name(hook) == 'SegmentationPicturesHook'
 
 
 def unshard(cfg: Config) -> None:
