@@ -23,7 +23,7 @@ from mmum.engine import load_config
 from mmum.engine.config import wrapped_dataset_cfgs
 from mmum.engine.config.replacements import type_name
 from mmum.engine.config.testing import LOADERS_OF_MAPS
-from mmum.engine.preflight import preflight
+from mmum.engine.preflight import check_outside, preflight
 from mmum.engine.reliability.sampling import seeded
 from mmum.errors import InputError
 from mmum.files import check_writable
@@ -131,6 +131,9 @@ def main() -> None:
         raise InputError(f'{args.config} has no train_dataloader: nothing to look at')
     cfg.model.backbone.init_cfg = None  # no weights are needed
     preflight(cfg, ('train',), heads=False)
+    for dataset_cfg in wrapped_dataset_cfgs(cfg.train_dataloader.dataset):
+        if type_name(dataset_cfg) == 'UnlabelledImages':
+            check_outside(args.out, dataset_cfg, f'{args.out}: give another --out')
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     out = Path(args.out)

@@ -40,7 +40,8 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
     Raises:
         InputError: If a checkpoint is none or was trained on images of another normalisation, a
             folder, annotation file or label map is missing, annotations name absent files or hold
-            no images, or classes are not those of the annotations.
+            no images, classes are not those of the annotations, or the work directory lies among
+            unlabelled images.
     """
     if not is_main_process():
         return
@@ -74,6 +75,9 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
                     check_heads(cfg.model, classes)
             elif type_name(dataset) == 'LabelledImages' and num_classes:
                 _check_labelled(dataset, num_classes)
+            elif type_name(dataset) == 'UnlabelledImages' and cfg.get('work_dir'):
+                place = f'the work directory {cfg.work_dir}'
+                check_outside(cfg.work_dir, dataset, f'{place}: give another --work-dir')
 
 
 def _init_cfg(cfg: Config) -> Any:
@@ -123,6 +127,27 @@ def _check_normalisation(cfg: Config, content: Mapping[str, Any], path: str) -> 
 
 def _said(values: Mapping[str, Any]) -> str:
     return ', '.join(f'{name}={value}' for name, value in values.items())
+
+
+def check_outside(folder: str | Path, dataset: Any, remedy: str) -> None:
+    """Check that a folder for pictures lies outside of one of which every image is taken.
+
+    Args:
+        folder (str | Path): The folder for pictures.
+        dataset (dict): Config of ``UnlabelledImages``.
+        remedy (str): What the folder is, and what to do.
+
+    Raises:
+        InputError: If pictures would become images of the data set.
+    """
+    root = str(dataset.get('data_root') or '')
+    if dataset.get('ann_file') or not root or '://' in root:
+        return
+    if Path(folder).resolve().is_relative_to(Path(root).resolve()):
+        raise InputError(
+            f'pictures would become training images, because the image folder {root} contains '
+            f'{remedy}'
+        )
 
 
 def _check_labelled(dataset: Any, num_classes: int) -> None:

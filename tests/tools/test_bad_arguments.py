@@ -3,6 +3,7 @@ written."""
 
 import os
 import re
+import shutil
 
 import pytest
 import torch
@@ -164,6 +165,28 @@ def test_help(tool):
     command = tool.removesuffix('.py').replace('_', '-')
     examples = (f'    python tools/{tool}', f'    mmum {command} ')
     assert any(line.startswith(examples) for line in output.splitlines())
+
+
+@pytest.mark.parametrize(
+    'line, place',
+    [
+        ('train.py {config} --iters 1', 'the work directory .*/runs/a: give another --work-dir'),
+        ('browse_data.py {config} --out {images}/look', '.*/look: give another --out'),
+    ],
+)
+def test_pictures_among_images(line, place, mini, tmp_path):
+    """They would become images of the training, at the latest when it is resumed."""
+    shutil.copytree(mini / 'unlabelled', tmp_path / 'images')
+    config = ROOT / 'configs/selfsup/um_mae_swin_nano_nuclei.py'
+    options = [f'data_root={tmp_path}/images']
+    if line.startswith('train'):
+        options += ['--work-dir', tmp_path / 'images' / 'runs' / 'a']
+    words = line.format(config=config, images=tmp_path / 'images').split()
+    code, output = call_tool(f'tools/{words[0]}', *words[1:], *options)
+    last = output.strip().splitlines()[-1]
+    sentence = 'error: pictures would become training images, because the image folder .*images '
+    assert code == 2 and re.search(f'{sentence}contains {place}', last), output[-1500:]
+    assert not list((tmp_path / 'images').rglob('*.png'))
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='no place that nobody may write to')
