@@ -1,18 +1,23 @@
 """The schedule of the config holds: after a resume, and where an epoch has few steps."""
 
+import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.optim import CosineAnnealingLR, LinearLR, MultiStepLR, OptimWrapper
 
 from mmum.engine.reliability import schedule
 from mmum.engine.reliability.schedule import drop_short_warmups, follow_config
+from mmum.errors import InputError
 
 
-def run_of(epochs, epoch_length=5, eta_min=0.0):
-    """A runner's optimiser and schedule, at its first step."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+def run_of(epochs, epoch_length=5, eta_min=0.0, lr=1.0, groups=2, **settings):
+    """A runner's optimiser and schedule, at its first step; its groups differ in learning rate."""
+    rates = [lr / 2**i for i in range(groups)]
+    parameters = [dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=rate) for rate in rates]
+    optimizer = OptimWrapper(torch.optim.AdamW(parameters, lr=lr, **settings))
     steps = epochs * epoch_length
     schedulers = [
         LinearLR(optimizer, start_factor=0.1, by_epoch=False, begin=0, end=4),
@@ -23,16 +28,16 @@ def run_of(epochs, epoch_length=5, eta_min=0.0):
     ]
     return SimpleNamespace(
         param_schedulers=schedulers,
-        optim_wrapper=OptimWrapper(optimizer),
+        optim_wrapper=optimizer,
         train_dataloader=range(epoch_length),
     )
 
 
 def advance(runner, first, last):
-    """Learning rate of every step, as ParamSchedulerHook sets them."""
+    """Learning rates of every step, as ParamSchedulerHook sets them; the last is for the log."""
     rates = []
     for step in range(first, last):
-        rates.append(runner.optim_wrapper.param_groups[0]['lr'])
+        rates.append([group['lr'] for group in runner.optim_wrapper.param_groups])
         for scheduler in runner.param_schedulers:
             if not scheduler.by_epoch or (step + 1) % len(runner.train_dataloader) == 0:
                 scheduler.step()
@@ -42,14 +47,14 @@ def advance(runner, first, last):
 def checkpoint_of(runner, done):
     return dict(
         meta=dict(iter=done),
-        optimizer=runner.optim_wrapper.optimizer.state_dict(),
+        optimizer=copy.deepcopy(runner.optim_wrapper.state_dict()),
         param_schedulers=[scheduler.state_dict() for scheduler in runner.param_schedulers],
     )
 
 
 def restore(runner, checkpoint):
     """As mmengine's Runner.resume does."""
-    runner.optim_wrapper.optimizer.load_state_dict(checkpoint['optimizer'])
+    runner.optim_wrapper.load_state_dict(copy.deepcopy(checkpoint['optimizer']))
     for scheduler, state in zip(runner.param_schedulers, checkpoint['param_schedulers']):
         scheduler.load_state_dict(state)
 
@@ -68,8 +73,44 @@ def test_more_epochs_than_the_checkpoint(done, eta_min, monkeypatch):
     follow_config(longer, checkpoint)
     restore(longer, checkpoint)
     straight = advance(run_of(4, eta_min=eta_min), 0, 20)
-    assert advance(longer, done, 20) == pytest.approx(straight[done:])
+    np.testing.assert_allclose(advance(longer, done, 20), straight[done:], rtol=1e-12)
     assert 'T_max 6 -> 16' in said[0] and f'from iteration {done}' in said[0]
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('done', [1, 3, 7])
+def test_another_learning_rate_than_in_the_checkpoint(done, monkeypatch):
+    """As "lower the learning rate" asks for; also of a run that rolls back to that checkpoint."""
+    said = []
+    monkeypatch.setattr(schedule, 'print_log', lambda text, *_: said.append(text))
+    old = run_of(2, weight_decay=0.05)
+    advance(old, 0, done)
+    checkpoint = checkpoint_of(old, done)
+    new = dict(lr=0.25, weight_decay=0.1, betas=(0.9, 0.95))
+    resumed = run_of(2, **new)
+    straight = advance(run_of(2, **new), 0, 10)
+    for _ in range(2):
+        read = copy.deepcopy(checkpoint)
+        follow_config(resumed, read)
+        restore(resumed, read)
+        np.testing.assert_allclose(advance(resumed, done, 10), straight[done:], rtol=1e-12)
+        for group in resumed.optim_wrapper.optimizer.param_groups:
+            assert group['weight_decay'] == 0.1 and group['betas'] == (0.9, 0.95)
+        assert 'lr 1.0 -> 0.25' in said[-1] and 'weight_decay 0.05 -> 0.1' in said[-1]
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_another_optimiser_and_other_groups_of_parameters():
+    checkpoint = checkpoint_of(run_of(2), 0)
+    other = run_of(2)
+    other.optim_wrapper = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1))
+    sentence = (
+        'is of an optimiser with lr, .*, and that of the config has lr, weight_decay, momentum'
+    )
+    with pytest.raises(InputError, match=sentence):
+        follow_config(other, checkpoint)
+    with pytest.raises(InputError, match='has groups of 1, 1 parameters, and .* of 1, 1, 1: '):
+        follow_config(run_of(2, groups=3), checkpoint)
 
 
 @pytest.mark.filterwarnings('ignore')
