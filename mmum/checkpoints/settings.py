@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -133,12 +133,14 @@ def _input_size(value: Any) -> int | None:
     return None
 
 
-def parse_config(text: str) -> dict[str, Any]:
-    """Read ``model``, data and preprocessing of a config that was saved as text.
+def parse_config(
+    text: str,
+    wanted: Sequence[str] = ('model', 'data_preprocessor', 'train_dataloader', 'test_dataloader'),
+) -> dict[str, Any]:
+    """Read the top-level dicts of these names from a config that was saved as text.
 
     Nothing in it is run: only literals and ``dict(...)`` are understood.
     """
-    wanted = ('model', 'data_preprocessor', 'train_dataloader', 'test_dataloader')
     result = {}
     try:
         statements = ast.parse(text).body

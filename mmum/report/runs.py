@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmum.datasets.shards import NAMES
+from mmum.engine.config.differences import flatten
 from mmum.errors import InputError
 
 STAMP = '%Y%m%d_%H%M%S'
@@ -156,20 +157,6 @@ def _numbered(paths: Any) -> list[tuple[str, Path]]:
         return int((re.findall(r'\d+', path.stem) or ['0'])[-1])
 
     return [(path.stem.replace('_', ' '), path) for path in sorted(paths, key=number)]
-
-
-def flatten(value: Any, key: str = '') -> dict[str, str]:
-    """A nested value as dotted key -> text."""
-    if isinstance(value, dict) and value:
-        items = value.items()
-    elif isinstance(value, (list, tuple)) and any(isinstance(v, dict) for v in value):
-        items = enumerate(value)  # type: ignore[assignment]
-    else:
-        return {key: str(value)} if key else {}
-    found = {}
-    for name, item in items:
-        found.update(flatten(item, f'{key}.{name}' if key else str(name)))
-    return found
 
 
 def name_runs(folders: list[str]) -> list[Run]:

@@ -1,9 +1,11 @@
 """Stop where a loaded checkpoint does not fit the model."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
@@ -13,8 +15,9 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from mmum.checkpoints import weights_of
 from mmum.checkpoints.decoder_settings import decoder_settings
 from mmum.checkpoints.match import check_names, check_sizes, kind_of, names_of
+from mmum.engine.config.differences import other_settings
 from mmum.engine.reliability.schedule import follow_config
-from mmum.errors import InputError
+from mmum.errors import InputError, preview
 
 
 @HOOKS.register_module()
@@ -35,6 +38,7 @@ class CheckpointMatchHook(Hook):
         """
         if getattr(runner, '_resume', False):
             follow_config(runner, checkpoint)
+            self._tell_differences(runner, str((checkpoint.get('meta') or {}).get('cfg') or ''))
         wrapped = is_model_wrapper(runner.model) or isinstance(runner.model, BaseTTAModel)
         model = runner.model.module if wrapped else runner.model
         source = f'the checkpoint {runner._load_from}'
@@ -52,6 +56,17 @@ class CheckpointMatchHook(Hook):
         if not isinstance(runner.model, FullyShardedDataParallel):
             check_sizes(model, checkpoint, source)
         self._check_decoder(model, weights, meta, source)
+
+    @staticmethod
+    def _tell_differences(runner: Any, before: str) -> None:
+        """Say which settings of a resumed run are others than before."""
+        found = other_settings(before, runner.cfg.pretty_text) if before else []
+        if found:
+            print_log(
+                f'the run is resumed with other settings than it had: {preview(found, 8)}',
+                'current',
+                logging.WARNING,
+            )
 
     @staticmethod
     def _check_decoder(

@@ -26,6 +26,8 @@ class _Resumable:
     endless = False
     runner: Any
     dataloader: Any
+    _epoch: int
+    _max_epochs: int
     _iter: int
     _max_iters: int
 
@@ -44,12 +46,26 @@ class _Resumable:
         return self.runner.seed - (get_rank() if differs else 0)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether all epochs or iterations are made."""
+        if self.endless:
+            return self._iter >= self._max_iters
+        return self._epoch >= self._max_epochs
+
+    @property
     def rollbacks(self) -> int:
         """Number of times that the run was rolled back."""
         return self.runner.message_hub.runtime_info.get('rollbacks', 0)
 
     def run(self) -> Any:
         """Train, and roll back where a hook asks for it."""
+        if self.is_complete:
+            print_log(
+                f'nothing is left to train: the run in {self.runner.work_dir} was complete. A '
+                'longer one takes more --epochs or --iters, a new one another --work-dir',
+                'current',
+                logging.WARNING,
+            )
         while True:
             try:
                 return super().run()  # type: ignore[misc]

@@ -83,9 +83,15 @@ def test_killed_with_two_workers_and_resumed_with_none(undisturbed, mini, tmp_pa
         write_config(tmp_path, mini, loop, 2, fault(7, 'SIGKILL')), tmp_path / 'run'
     )
     assert killed.returncode == -signal.SIGKILL
-    output = train(write_config(tmp_path, mini, loop, 0), tmp_path / 'run', '--resume')
+    config = write_config(tmp_path, mini, loop, 0)
+    output = train(config, tmp_path / 'run', '--resume')
     assert 'resumed epoch' in output
+    assert 'other settings' not in output and 'is left' not in output and 'differ' not in output
     assert_same(work_dir, tmp_path / 'run')
+    # Once more, with another batch: nothing is done in silence.
+    output = train(config, tmp_path / 'run', '--resume', 'train_dataloader.batch_size=2')
+    assert f'nothing is left to train: the run in {tmp_path}/run was complete' in output
+    assert 'other settings than it had: train_dataloader.batch_size 4 -> 2' in output
 
 
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
