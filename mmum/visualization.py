@@ -212,7 +212,7 @@ def write_picture(path: str | Path, rgb: np.ndarray) -> None:
 def picture_paths(
     images: Sequence[str], folder: str | Path, option: str, root: str | Path | None = None
 ) -> list[Path]:
-    """Where the pictures of images go: JPEGs in the subfolders that the images have.
+    """Paths of the pictures of images: JPEGs in the subfolders that the images have.
 
     Images whose names differ by their suffix alone keep it: ``a.png.jpg`` and ``a.tif.jpg``.
 
