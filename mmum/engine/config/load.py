@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmum.engine.config.redefined import carry_redefined
 from mmum.engine.config.shipped import find_config
+from mmum.engine.config.unused import tell_unused
 from mmum.engine.config.variables import RUNNER_KEYS, carry_variables, merge_options
 from mmum.errors import InputError
 
@@ -27,8 +28,8 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         Config: The config.
 
     Raises:
-        InputError: If the file does not exist or is no config, or if an option does not fit it or
-            changes nothing.
+        InputError: If the file does not exist or is no config, if a setting in it seems to be
+            misspelt, or if an option does not fit it or changes nothing.
     """
     path = find_config(path)
     try:
@@ -48,6 +49,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     if not isinstance(cfg.get('model'), dict):
         raise InputError(f'the config {path} has no model: give one of configs/ or your own')
     carry_redefined(cfg)
+    tell_unused(cfg)
     if options:
         merge_options(cfg, options, path)
     mark_carried(cfg)
@@ -74,6 +76,7 @@ def carry_from_file(cfg: Config) -> None:
     if getattr(cfg, '_mmum_variables', False) or not filename or not osp.isfile(filename):
         return
     carry_redefined(cfg)
+    tell_unused(cfg)
     original = dict(Config.fromfile(filename).items())
     names = [
         key

@@ -5,6 +5,9 @@
 carried to everything that the old one had reached, as ``--cfg-options data_root=DATA/`` would. A
 file that uses its variable itself is left alone.
 
+Of any other variable that is redefined in vain, and of what seems to be a misspelt setting,
+:mod:`mmum.engine.config.unused` tells.
+
 A ``data_preprocessor`` is such a variable where the base's model has one of its own, as mmseg's
 have: redefined without the model's, it is refused.
 """
@@ -31,14 +34,14 @@ def carry_redefined(cfg: Config) -> None:
         InputError: If it redefines a preprocessor that its model does not use.
     """
     if names := redefined_in_vain(cfg):
-        check_redefined(cfg, names, _ancestors(str(cfg.filename), _is_preprocessor).get(KEY, []))
+        check_redefined(cfg, names, ancestors_of(str(cfg.filename), _is_preprocessor).get(KEY, []))
     used = set(_values({key: cfg[key] for key in RUNNER_KEYS if key in cfg}))
     unused = [
         name
         for name, new in cfg.items()
-        if _is_variable(name, new) and new is not None and not _is_used(name, new, used)
+        if is_carried(name, new) and new is not None and not _is_used(name, new, used)
     ]
-    ancestors = _ancestors(str(cfg.filename), _is_variable) if unused else {}
+    ancestors = ancestors_of(str(cfg.filename), is_carried) if unused else {}
     for name in unused:
         new, olds = cfg[name], ancestors.get(name, [])
         # None of pretrained stands for the checkpoint that is not there
@@ -48,7 +51,7 @@ def carry_redefined(cfg: Config) -> None:
             carry_variables(cfg, {name: old}, {name: new})
 
 
-def _is_variable(name: str, value: Any) -> bool:
+def is_carried(name: str, value: Any) -> bool:
     return name in CARRIED or (name.endswith('_root') and isinstance(value, str))
 
 
@@ -63,7 +66,7 @@ def _is_used(name: str, value: Any, used: set[Any]) -> bool:
     return value in used
 
 
-def _ancestors(filename: str, wanted: Callable[[str, Any], bool]) -> dict[str, list[Any]]:
+def ancestors_of(filename: str, wanted: Callable[[str, Any], bool]) -> dict[str, list[Any]]:
     """Values of wanted variables in the bases of a file, nearest first."""
     values: dict[str, list[Any]] = {}
     if not filename.endswith('.py') or Config._is_lazy_import(filename):
@@ -73,7 +76,7 @@ def _ancestors(filename: str, wanted: Callable[[str, Any], bool]) -> dict[str, l
         for name, value in Config.fromfile(path).items():
             if wanted(name, value):
                 values.setdefault(name, []).append(value)
-        for name, further in _ancestors(path, wanted).items():
+        for name, further in ancestors_of(path, wanted).items():
             values.setdefault(name, []).extend(further)
     return values
 
