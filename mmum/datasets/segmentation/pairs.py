@@ -39,7 +39,7 @@ class Pairs:
 
 def pair_files(
     images: str | Path,
-    maps: str | Path,
+    maps: str | Path | None,
     image_suffix: str | None = None,
     map_suffix: str = '.png',
     listed: Sequence[str] | None = None,
@@ -48,23 +48,32 @@ def pair_files(
 
     Args:
         images (str | Path): Folder of the images.
-        maps (str | Path): Folder of the maps.
+        maps (str | Path | None): Folder of the maps; None for images alone.
         image_suffix (str, optional): End of image names that is no part of the name of the map.
             Defaults to None: the suffix of any image format.
         map_suffix (str): What takes its place. Defaults to '.png'.
         listed (Sequence[str], optional): The images to take, without suffix. Defaults to None: all.
 
     Raises:
-        InputError: If a listed image is not in the folder.
+        InputError: If a listed image is not in the folder, or if two images would have one map.
     """
     found = list_files(images, (image_suffix.lower(),)) if image_suffix else list_files(images)
     length = len(image_suffix) if image_suffix else None
-    stems = {
-        name[:-length] if length else os.path.splitext(name)[0]: name
-        for name in found
-        if not image_suffix or name.endswith(image_suffix)
-    }
-    there = set(list_files(maps, (map_suffix.lower(),)))
+    stems: dict[str, str] = {}
+    for name in found:
+        if image_suffix and not name.endswith(image_suffix):
+            continue
+        stem = name[:-length] if length else os.path.splitext(name)[0]
+        if maps is None and stem in stems:
+            stem = name  # there is no map to share
+        other = stems.setdefault(stem, name)
+        if other != name and (listed is None or stem in listed):
+            raise InputError(
+                f'{other} and {name} in {images} would have one label map, {stem}{map_suffix}: if '
+                'one is the map, set img_suffix of the data set to the end of image names, and '
+                'otherwise rename one'
+            )
+    there = set(list_files(maps, (map_suffix.lower(),)) if maps else ())
     if listed is not None:
         absent = [stem for stem in listed if stem not in stems]
         if absent:
@@ -99,7 +108,7 @@ def pair_dataset(dataset: Any) -> Pairs:
         lines = Path(dataset.ann_file).read_text(encoding='utf-8-sig').splitlines()
         listed = [line.strip() for line in lines if line.strip()]
     suffixes = dataset.img_suffix, dataset.seg_map_suffix
-    pairs = pair_files(images, maps or images, *suffixes, listed)
+    pairs = pair_files(images, maps or None, *suffixes, listed)
     if not pairs.images and not pairs.without_map:
         raise InputError(
             f'the folder {images} holds no images: mend data_prefix, or img_suffix of the data set'

@@ -54,6 +54,30 @@ def test_suffixes_of_mmseg(tmp_path):
     assert len(data_set(tmp_path, **suffixes)) == 1
 
 
+def test_two_images_of_one_map(tmp_path):
+    """Also where one of them is the map: a model would see its answers."""
+    write(tmp_path, ['a.jpg', 'b.jpg', 'b.tif'])
+    sentence = r'b.jpg and b.tif in .*images would have one label map, b.png: .* set img_suffix'
+    with pytest.raises(InputError, match=sentence):
+        data_set(tmp_path)
+    with pytest.raises(InputError, match=sentence):
+        pair_files(tmp_path / 'images', tmp_path / 'maps')
+    assert len(data_set(tmp_path, img_suffix='.jpg')) == 2
+    alone = dict(data_prefix=dict(img_path='images'), metainfo=dict(classes=('a', 'b')))
+    assert len(CheckedSegDataset(data_root=str(tmp_path), **alone)) == 3
+    together = tmp_path / 'together'
+    write(together / 'x', ['a.jpg'])
+    (together / 'x' / 'maps' / 'a.png').rename(together / 'x' / 'images' / 'a.png')
+    prefix = dict(img_path='x/images', seg_map_path='x/images')
+    kwargs = dict(data_root=str(together), data_prefix=prefix, metainfo=alone['metainfo'])
+    with pytest.raises(
+        InputError, match=r'a.jpg and a.png in .* if one is the map, set img_suffix'
+    ):
+        CheckedSegDataset(**kwargs)
+    item = CheckedSegDataset(img_suffix='.jpg', **kwargs)[0]
+    assert item['img_path'].endswith('a.jpg') and item['seg_map_path'].endswith('a.png')
+
+
 def test_images_without_map(tmp_path):
     write(tmp_path, ['a.jpg', 'b.jpg'], ['a.png', 'q.png'])
     with pytest.raises(InputError, match=r'1 images of .*images have no label map in .*first b'):
