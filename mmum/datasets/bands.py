@@ -19,7 +19,8 @@ def read_bands(path: str, bands: int) -> np.ndarray:
         np.ndarray: (H, W, bands), of the type in the file.
 
     Raises:
-        UnreadableImage: If it cannot be read, or has another number of bands.
+        UnreadableImage: If it cannot be read, has another number of bands, or pixels that are no
+            finite numbers.
         InputError: If tifffile is not installed.
     """
     try:
@@ -41,5 +42,10 @@ def read_bands(path: str, bands: int) -> np.ndarray:
         raise UnreadableImage(
             f'{path} cannot be read as an image of {bands} bands (it is of shape {image.shape}): '
             'give as many means and deviations as it has bands, or replace it'
+        )
+    if not np.isfinite(image).all():
+        raise UnreadableImage(
+            f'{path} has pixels that are no finite numbers, with which no loss is one: fill them, '
+            'for example with the mean of their band'
         )
     return image if image.shape[-1] == bands else np.moveaxis(image, 0, -1)

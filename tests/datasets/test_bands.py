@@ -9,7 +9,7 @@ import tifffile
 
 from mmum.datasets import LoadBands
 from mmum.datasets.bands import read_bands
-from mmum.errors import InputError
+from mmum.errors import InputError, UnreadableImage
 from tests.helpers import ROOT, SMALL_DETECTOR, SMALL_PRETRAINING, call_tool
 
 PAGE = (ROOT / 'docs' / 'transfer.md').read_text()
@@ -45,6 +45,16 @@ def test_bands_first_or_last_and_normalised(folder, tmp_path):
     for mean, std in (([1, 2], [1]), ([1], [0])):
         with pytest.raises(InputError, match='should be one number per band each'):
             LoadBands(mean, std)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_pixels_that_are_no_numbers(value, tmp_path):
+    """Satellites mark what they did not see so; one of them would make every loss of a batch so."""
+    image = np.zeros((32, 32, 5), np.float32)
+    image[3, 4, 2] = value
+    np.save(tmp_path / 'a.npy', image)
+    with pytest.raises(UnreadableImage, match='a.npy has pixels that are no finite numbers'):
+        read_bands(str(tmp_path / 'a.npy'), 5)
 
 
 @pytest.mark.slow

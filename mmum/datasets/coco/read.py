@@ -19,7 +19,7 @@ def read_coco(path: str | Path, labelled: bool = True) -> dict[str, Any]:
         InputError: If the file is no annotation file.
     """
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_bytes())  # of any UTF, whatever the locale
         if not labelled:
             content.setdefault('annotations', [])
         keys = ('images', 'annotations', 'categories')

@@ -132,5 +132,14 @@ def test_what_is_no_annotation_file(folder, text):
         read_coco(path)
 
 
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_encodings_of_exporters(folder, encoding):
+    """A byte order mark comes from Windows, and the locale has no say."""
+    content = dict(images=[], annotations=[], categories=[dict(id=1, name='Zellkern groß')])
+    path = folder / 'encoded.json'
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding=encoding)
+    assert read_coco(path) == content
+
+
 def test_every_kind_says_what_happens():
     assert all(what is None or what.islower() or ',' in what for what in KINDS.values())
