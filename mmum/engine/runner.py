@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -121,7 +122,7 @@ class FaultTolerance:
         """Check the files that the config names, lock the work directory, and train."""
         lock = WorkDirLock(self.work_dir) if is_main_process() else None
         try:
-            if is_main_process() and not self._resume:
+            if is_main_process() and not self._continues_here():
                 check_unused(self.work_dir)
             preflight(self.cfg, ('train', 'val'))
             with name_unknown_types():
@@ -132,6 +133,12 @@ class FaultTolerance:
         finally:
             if lock is not None:
                 lock.release()
+
+    def _continues_here(self) -> bool:
+        """Whether the run is resumed from a checkpoint of its own work directory."""
+        if not self._resume or self._load_from is None:
+            return bool(self._resume)
+        return Path(self._load_from).resolve().parent == Path(self.work_dir).resolve()
 
     def test(self) -> Any:
         """Check the files that the config names, and test."""

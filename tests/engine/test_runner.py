@@ -48,6 +48,17 @@ def test_a_start_that_would_not_be_used(cfg, tmp_path):
         build_runner(cfg).train()
 
 
+def test_a_folder_of_another_run_than_the_one_that_is_resumed(cfg, tmp_path):
+    """Its checkpoints would be overwritten one by one."""
+    (tmp_path / 'epoch_4.pth').write_bytes(b'')
+    cfg.resume, cfg.load_from = True, str(tmp_path / 'other' / 'epoch_3.pth')
+    with pytest.raises(InputError, match='holds the checkpoints of another run .epoch_4.pth'):
+        build_runner(copy.deepcopy(cfg)).train()
+    cfg.load_from = str(tmp_path / 'epoch_4.pth')  # its own
+    with pytest.raises(InputError, match='epoch_4.pth is not a checkpoint'):
+        build_runner(cfg).train()
+
+
 def test_images_of_another_normalisation_than_the_checkpoint_was_trained_on(cfg, served, capsys):
     folder, url = served
     checkpoint = folder / 'own.pth'
