@@ -75,9 +75,11 @@ def preflight(cfg: Config, splits: Sequence[str], heads: bool = True) -> None:
                     check_heads(cfg.model, classes)
             elif type_name(dataset) == 'LabelledImages' and num_classes:
                 _check_labelled(dataset, num_classes)
-            elif type_name(dataset) == 'UnlabelledImages' and cfg.get('work_dir'):
-                place = f'the work directory {cfg.work_dir}'
-                check_outside(cfg.work_dir, dataset, f'{place}: give another --work-dir')
+            elif type_name(dataset) == 'UnlabelledImages':
+                folder = cfg.get('work_dir') if split == 'train' else None
+                if folder:  # set by now, unless nothing will be trained
+                    remedy = f'the work directory {folder}: give another --work-dir'
+                    check_outside(folder, dataset, remedy)
 
 
 def _init_cfg(cfg: Config) -> Any:
