@@ -97,7 +97,7 @@ def _pair_groups(saved: Any, wrapper: Any) -> list[tuple[Any, Any]]:
     if not before:  # of several optimisers, or none
         return []
     now = wrapper.optimizer.param_groups
-    kinds = [[name for name in OPTIMISER if name in groups[0]] for groups in (before, now)]
+    kinds = [_settings_of(groups[0]) for groups in (before, now)]
     if kinds[0] != kinds[1]:
         raise InputError(
             f'the checkpoint is of an optimiser with {", ".join(kinds[0])}, and that of the config '
@@ -116,6 +116,12 @@ def _pair_groups(saved: Any, wrapper: Any) -> list[tuple[Any, Any]]:
     pairs = list(zip(before, now, strict=True))
     base = saved.get('base_param_settings'), wrapper.base_param_settings  # for the log alone
     return [*pairs, base] if all(base) else pairs
+
+
+def _settings_of(group: Any) -> list[str]:
+    """Names of the settings of a group; a schedule of momentum adds one to the betas."""
+    names = [name for name in OPTIMISER if name in group]
+    return [name for name in names if name != 'momentum' or 'betas' not in group]
 
 
 def _restart(schedulers: list[Any]) -> None:

@@ -6,7 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.optim import CosineAnnealingLR, LinearLR, MultiStepLR, OptimWrapper
+from mmengine.optim import (
+    CosineAnnealingLR,
+    LinearLR,
+    LinearMomentum,
+    MultiStepLR,
+    OptimWrapper,
+)
 
 from mmum.engine.reliability import schedule
 from mmum.engine.reliability.schedule import drop_short_warmups, follow_config
@@ -111,6 +117,18 @@ def test_another_optimiser_and_other_groups_of_parameters():
         follow_config(other, checkpoint)
     with pytest.raises(InputError, match='has groups of 1, 1 parameters, and .* of 1, 1, 1: '):
         follow_config(run_of(2, groups=3), checkpoint)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_schedule_of_momentum_that_is_gone(monkeypatch):
+    """It leaves a momentum beside the betas, and the optimiser is the same."""
+    said = []
+    monkeypatch.setattr(schedule, 'print_log', lambda text, *_: said.append(text))
+    old = run_of(2)
+    momentum = LinearMomentum(old.optim_wrapper, start_factor=0.5, by_epoch=False, end=4)
+    old.param_schedulers.append(momentum)
+    follow_config(run_of(2), checkpoint_of(old, 1))
+    assert '4 parts -> 3' in said[0]
 
 
 @pytest.mark.filterwarnings('ignore')
