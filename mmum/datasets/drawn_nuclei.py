@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 
 from mmum.datasets.coco.write import annotation_of, subset
@@ -60,7 +61,7 @@ def write_drawn_nuclei(
             # A generator per image: the first n images do not depend on how many follow.
             image, masks = draw(np.random.default_rng((seed, number, index)), size)
             name = f'{index:06d}.png'
-            cv2.imwrite(str(out / split / name), image)
+            mmcv.imwrite(image, str(out / split / name))
             coco['images'].append(dict(id=index + 1, file_name=name, height=size, width=size))
             for mask in masks:
                 ids = dict(id=len(coco['annotations']) + 1, image_id=index + 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 
 from mmum.datasets.coco.write import annotation_of
@@ -90,13 +91,13 @@ def write_mini(
             random = np.random.default_rng((seed, number, index))
             image, instances = compose(random, photographs, images, labels, size)
             name = f'{index:06d}.jpg'
-            cv2.imwrite(str(out / split / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            mmcv.imwrite(image, str(out / split / name), [cv2.IMWRITE_JPEG_QUALITY, 92])
             coco['images'].append(dict(id=index + 1, file_name=name, height=size, width=size))
             if labelled:
                 label_map: Any = np.zeros((size, size), np.uint8)
                 for label, mask in instances:
                     label_map[mask] = label + 1
-                cv2.imwrite(str(out / 'maps' / split / f'{index:06d}.png'), label_map)
+                mmcv.imwrite(label_map, str(out / 'maps' / split / f'{index:06d}.png'))
             for label, mask in instances:
                 ids = dict(id=len(coco['annotations']) + 1, image_id=index + 1)
                 coco['annotations'].append(dict(ids, **annotation_of(mask, int(label) + 1)))
@@ -144,7 +145,7 @@ def write_mini_classes(
             image, [(_, mask)] = compose(random, photographs, *of_class, size, 1, 0, False)
             image = _close_up(image, mask)
             name = Path(out, split, str(label), f'{index:06d}.jpg')
-            cv2.imwrite(str(name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            mmcv.imwrite(image, str(name), [cv2.IMWRITE_JPEG_QUALITY, 92])
     return counts
 
 

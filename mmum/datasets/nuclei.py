@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 
 from mmum.datasets.coco.read import read_coco
@@ -36,9 +37,9 @@ def write_nuclei(source: str | Path, out: str | Path, progress: Progress) -> dic
 
     Args:
         source (str | Path): The archive, its unpacked folder, or a folder that this function wrote.
-        out (str | Path): Folder to fill: ``train/``, ``val/`` and
-            ``annotations/{train,train_25,train_50,train_100,train_200,val,val_choose,val_report}``
-            ``.json``.
+        out (str | Path): Folder to fill: ``train/``, ``val/``, ``annotations/{train,val}.json``,
+            subsets ``train_{25,50,100,200}.json`` as far as there are so many images, and halves
+            ``val_{choose,report}.json``.
         progress (Callable): Wraps an iterable to show progress; called with (iterable, name).
 
     Returns:
@@ -65,7 +66,9 @@ def _copy(source: Path, out: Path, progress: Progress) -> dict[str, dict[str, An
     """Copy a folder of the same layout."""
     files = {}
     for name in ('train', *(f'train_{number}' for number in SUBSETS), 'val'):
-        files[name] = read_coco(source / 'annotations' / f'{name}.json')
+        path = source / 'annotations' / f'{name}.json'
+        if name in ('train', 'val') or path.is_file():
+            files[name] = read_coco(path)
     for split in ('train', 'val'):
         (out / split).mkdir()
         for image in progress(files[split]['images'], split):
@@ -109,12 +112,15 @@ def _convert(
     for split in ('train', 'val'):
         (out / split).mkdir()
     pictures = out / 'train'  # those of validation move when the kinds are known
+    short = len({name[:16] for name in images}) == len(images)  # true of the download's hashes
     for name, (path, masks) in progress(sorted(images.items()), 'nuclei'):
         pixels = _decode(path, cv2.IMREAD_COLOR)
         kind = kind_of(pixels)
         height, width = pixels.shape[:2]
-        image = dict(file_name=f'{name[:16]}.jpg', width=width, height=height, kind=kind)
-        cv2.imwrite(str(pictures / image['file_name']), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        image = dict(
+            file_name=f'{name[:16] if short else name}.jpg', width=width, height=height, kind=kind
+        )
+        mmcv.imwrite(pixels, str(pictures / image['file_name']), [cv2.IMWRITE_JPEG_QUALITY, 95])
         nuclei = []
         for mask_path in sorted(masks, key=lambda p: p.name):
             mask = _decode(mask_path, cv2.IMREAD_GRAYSCALE) > 127
@@ -151,7 +157,8 @@ def _convert(
         files[split] = coco
     order = sorted(files['train']['images'], key=_order)
     for number in SUBSETS:
-        files[f'train_{number}'] = subset(files['train'], order[:number])
+        if number <= len(order):
+            files[f'train_{number}'] = subset(files['train'], order[:number])
     return files
 
 

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from html import escape
 from pathlib import Path
@@ -26,6 +27,7 @@ CHARTS: tuple[tuple[str, tuple[str, ...], str, float], ...] = (
     ('GPU memory', ('memory',), ' GB', 1 / 1024),
 )
 MAX_SIDE = 1400  # of an embedded picture, in pixels
+MAX_SETTINGS = 300  # rows of the table
 MAX_BAD = 20  # unreadable images that are listed
 RESAMPLES = 10000
 ENDS = ('_low', '_high')  # of the interval of a score, after its name
@@ -114,8 +116,10 @@ def _settings(runs: Sequence[Run]) -> str:
     rows = [
         [f'<code>{escape(key)}</code>']
         + [f'<code>{escape(run.config.get(key, "-"))}</code>' for run in runs]
-        for key in keys[:300]
+        for key in keys[:MAX_SETTINGS]
     ]
+    if keys[MAX_SETTINGS:]:
+        rows.append([f'and {len(keys) - MAX_SETTINGS} more', *('' for _ in runs)])
     table = _table(['key', *(_key(i, run) for i, run in enumerate(runs))], rows)
     if runs[1:]:
         return table
@@ -187,17 +191,33 @@ def _number(value: float | None) -> str:
 
 
 def _seeds(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed, and in the checkpoint that they start from, alone."""
+    """Runs that differ in their seed, and in the checkpoint that they start from at most by a
+    number in its name, as every seed may have its own pre-training."""
+    return [
+        members
+        for alike in _alike(runs, lambda checkpoint: re.sub(r'\d+', '0', checkpoint))
+        for members in ([alike] if _differ_in_seed(alike) else _alike(alike, str))
+        if members[1:] and members[0].config and _differ_in_seed(members)
+    ]
+
+
+def _alike(runs: Sequence[Run], name: Callable[[str], str]) -> list[list[Run]]:
+    """Groups of runs that differ in their seed at most, with checkpoints under such a name."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         same = {
-            key: value
+            key: name(value) if 'checkpoint' in key or key == 'pretrained' else value
             for key, value in run.config.items()
-            if not key.startswith('randomness') and 'checkpoint' not in key and key != 'pretrained'
+            if not key.startswith('randomness')
         }
-        started = run.config.get('model.backbone.init_cfg.checkpoint', 'None') != 'None'
-        groups.setdefault(json.dumps([same, started]), []).append(run)
-    return [members for members in groups.values() if members[1:] and members[0].config]
+        groups.setdefault(json.dumps(same), []).append(run)
+    return list(groups.values())
+
+
+def _differ_in_seed(runs: Sequence[Run]) -> bool:
+    """Whether no seed that was set occurs twice."""
+    seeds = [seed for run in runs if (seed := run.config.get('randomness.seed', 'None')) != 'None']
+    return len(set(seeds)) == len(seeds)
 
 
 def _interval(values: Sequence[float]) -> str:
@@ -237,8 +257,7 @@ def _predictions(runs: Sequence[Run]) -> str:
             path = run.predictions.get(number)
             if path is None:
                 continue
-            if not figures:
-                figures.append(_captioned(_image(path, 'truth', 0), 'truth'))
+            figures = figures or [_captioned(_image(path, 'truth', 0), 'truth')]
             figures.append(_captioned(_image(path, run.name, 1), _key(i, run)))
         rows.append(f'<div class="row">{"".join(figures)}</div>')
     return ''.join(rows)

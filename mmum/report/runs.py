@@ -1,6 +1,7 @@
 """Read what a run left in its work directory."""
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,11 +62,11 @@ class Run:
         return [line for line in found if isinstance(line, dict) and 'step' in line]
 
     def curve(self, key: str) -> list[tuple[float, float]]:
-        """(step, value) of a scalar, in order; of a step that was made again, the last."""
+        """(step, value) of a scalar, finite, in order; of a step that was made again, the last."""
         points = {
             line['step']: float(line[key])
             for line in self.lines
-            if isinstance(line.get(key), (int, float)) and line[key] == line[key]
+            if isinstance(line.get(key), (int, float)) and math.isfinite(line[key])
         }
         return sorted(points.items())
 

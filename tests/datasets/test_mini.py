@@ -1,10 +1,13 @@
 """The mini data set."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from mmum.datasets.drawn_nuclei import write_drawn_nuclei
 from mmum.datasets.mini import (
     DIGITS,
     MIN_VISIBLE,
@@ -38,6 +41,22 @@ def test_the_first_images_do_not_depend_on_how_many_follow(mini, tmp_path):
     assert all(
         whole[name] == data for name, data in files(tmp_path).items() if name.suffix == '.jpg'
     )
+
+
+@pytest.mark.parametrize(
+    'write, name',
+    [
+        (partial(write_mini, unlabelled=1), 'unlabelled/000000.jpg'),
+        (partial(write_mini, unlabelled=1), 'maps/val/000000.png'),
+        (write_mini_classes, 'train/0/000000.jpg'),
+        (write_drawn_nuclei, 'train/000000.png'),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_an_error(write, name, tmp_path):
+    """As on a full disk: OpenCV says nothing."""
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(OSError):
+        write(tmp_path, train=1, val=1)
 
 
 def test_validation_shares_nothing():

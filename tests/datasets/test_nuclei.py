@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmum.datasets.coco.report import inspect_coco
-from mmum.datasets.nuclei import kind_of
+from mmum.datasets.nuclei import kind_of, write_nuclei
 from tests.helpers import call_tool, write_download
 
 COUNT = 36
@@ -89,3 +89,21 @@ def test_what_is_no_download(tmp_path, make, sentence):
     )
     assert code == 2 and sentence in output.splitlines()[-1]
     assert not (tmp_path / 'out').exists()
+
+
+def test_images_of_ones_own_in_the_layout_of_the_download(tmp_path):
+    """Names that begin alike stay apart; of few images there are fewer subsets."""
+    root = write_download(tmp_path, 12)
+    for number, folder in enumerate(sorted(root.iterdir())):
+        folder.rename(root / f'plate of the third of May, well {number}')
+    counts = write_nuclei(root, tmp_path / 'out', lambda items, name: items)
+    assert counts == dict(train=9, val=3, val_choose=2, val_report=1)
+    names = [
+        image['file_name']
+        for split in ('train', 'val')
+        for image in read(tmp_path / 'out', split)['images']
+    ]
+    assert len(set(names)) == 12 and all(
+        name.startswith('plate of the third of May, well') for name in names
+    )
+    assert write_nuclei(tmp_path / 'out', tmp_path / 'again', lambda items, name: items) == counts

@@ -21,14 +21,17 @@ CONFIG = """
 model = dict(type='UMMAE', head=dict(norm_pix={norm}))
 randomness = dict(seed={seed})
 train_dataloader = dict(dataset=dict(bad_images='{folder}/bad_images.txt'))
+pretrained = '{start}'
 work_dir = '{folder}'
 """
 
 
-def write_run(folder, seed=0, norm=True, scores=(0.1, 0.2), starts=('20260101_100000',)):
+def write_run(
+    folder, seed=0, norm=True, scores=(0.1, 0.2), starts=('20260101_100000',), start=None
+):
     """A work directory as a training leaves it."""
-    for number, start in enumerate(starts):
-        logs = folder / start / 'vis_data'
+    for number, time in enumerate(starts):
+        logs = folder / time / 'vis_data'
         (logs / 'vis_image').mkdir(parents=True)
         lines = []
         for step in range(1 + 10 * number, 31):
@@ -50,7 +53,7 @@ def write_run(folder, seed=0, norm=True, scores=(0.1, 0.2), starts=('20260101_10
         ]
         text = ''.join(json.dumps(line) + '\n' for line in lines)
         (logs / 'scalars.json').write_text(text + '{"step": 31, "lo')
-        (folder / start / f'{start}.log').write_text(
+        (folder / time / f'{time}.log').write_text(
             '2026/01/01 10:00:09 - mmengine - INFO - resumed epoch: 0, iter: 10\n'
             '2026/01/01 10:01:00 - mmengine - WARNING - loss is not finite <b>: left out\n'
             '2026/01/01 10:01:01 - mmengine - WARNING - The prefix is not set in metric\n'
@@ -64,7 +67,7 @@ def write_run(folder, seed=0, norm=True, scores=(0.1, 0.2), starts=('20260101_10
     for epoch in (9, 10, 100):
         picture = np.full((30, 90, 3), epoch, np.uint8)
         cv2.imwrite(str(folder / 'reconstruction' / f'epoch_{epoch}.png'), picture)
-    (folder / 'c.py').write_text(CONFIG.format(norm=norm, seed=seed, folder=folder))
+    (folder / 'c.py').write_text(CONFIG.format(norm=norm, seed=seed, folder=folder, start=start))
     (folder / 'bad_images.txt').write_text('x.jpg\tcannot be read\n')
     return folder
 
@@ -100,6 +103,32 @@ def test_settings_that_differ_and_intervals_over_seeds(tmp_path):
     assert 'loss is not finite &lt;b&gt;' in page and 'x.jpg' in page
     # rows of truth and of three predictions
     assert page.count('alt="truth"') == 2 and page.count('<figcaption>truth') == 2
+
+
+@pytest.mark.parametrize(
+    'starts, means',
+    [
+        (('um_mae.pth', 'um_mae.pth'), 1),
+        (('um_mae_seed0.pth', 'um_mae_seed1.pth'), 1),  # a pre-training for every seed
+        (('um_mae.pth', 'simmim.pth'), 0),
+        (('um_mae.pth', None), 0),
+        # two pre-trainings, each under all seeds
+        (('steps_100.pth', 'steps_100.pth', 'steps_900.pth', 'steps_900.pth'), 2),
+        (('um_mae.pth', 'um_mae.pth', 'um_mae.pth', 'um_mae.pth'), 0),  # a seed was run again
+    ],
+)
+def test_a_mean_is_of_seeds_not_of_starts(starts, means, tmp_path):
+    folders = [write_run(tmp_path / str(i), i % 2, start=s) for i, s in enumerate(starts)]
+    page = write_page(name_runs(list(map(str, folders))))
+    assert page.count('mean of 2 seeds') == means == page.count('mean of ')
+
+
+def test_what_is_not_finite_is_left_out_of_the_curves(tmp_path):
+    folder = write_run(tmp_path / 'a')
+    log = next(folder.glob('*/vis_data/scalars.json'))
+    log.write_text(log.read_text().replace('"grad_norm": 1.0', '"grad_norm": Infinity'))
+    (run,) = name_runs([str(folder)])
+    assert run.curve('grad_norm') == [] and 'gradient norm' not in write_page([run])
 
 
 def test_the_interval_of_a_score_stands_beside_it(tmp_path):

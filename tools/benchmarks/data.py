@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine.registry import init_default_scope
@@ -58,9 +59,9 @@ def write_photographs(folder, number, width, height):
                 colour,
                 -1,
             )
-        cv2.imwrite(
-            str(folder / f'{i:05d}.jpg'),
+        mmcv.imwrite(
             np.clip(image + 128, 0, 255).astype(np.uint8),
+            str(folder / f'{i:05d}.jpg'),
             [cv2.IMWRITE_JPEG_QUALITY, 90],
         )
 

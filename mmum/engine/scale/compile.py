@@ -32,7 +32,7 @@ class CompileBlocksHook(Hook):
     """
 
     def __init__(self, **options: Any) -> None:
-        self.options = dict(dynamic=False, **options)
+        self.options = {'dynamic': False, **options}
 
     def before_train(self, runner: Any) -> None:
         """Compile the blocks."""
