@@ -53,7 +53,7 @@ def study(tmp_path, monkeypatch):
     """
 
     def make(failing, names='abcde'):
-        begun, lines, a = [], [], runs.Run('a', 'a', 'x.py')
+        begun, lines, a = [], [], runs.Run('a', 'a', 'selfsup/um_mae_swin_nano_nuclei.py')
         b = replace(a, folder='b', title='b', start=a)
         every = dict(a=a, b=b, c=replace(b, folder='c', title='c', start=b))
         every |= {name: replace(a, folder=name, title=name) for name in 'de'}

@@ -1,11 +1,13 @@
 """tools/study.py on a tiny mini set: every run, its table and chart, and going on."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import pytest
 from benchmarks import arms, losses, nuclei, report, runs, scores, transfer
+from benchmarks.settings import digest_of
 
 from tests.helpers import (
     ROOT,
@@ -577,8 +579,47 @@ def test_known_runs_of_another_machine_are_not_made_again(nuclei_set, tmp_path, 
     options = ['--detect-options', 'randomness.x=1']
     code, output = study('labels', 'other', '--labels', 50, '--known', known, *options)
     assert code == 2 and f'{known} holds a run with other settings' in output.splitlines()[-1]
+    # and so does one that is from before its config was changed
+    for folder, one in first['record'].items():
+        one['digest'] = 'another' if folder.startswith('pretrain') else one['digest']
+    known.write_text(json.dumps(first))
+    code, output = study('labels', 'other', '--labels', 50, '--known', known)
+    assert code == 2 and len(trainer.commands) == before
+    assert 'from before configs/selfsup/um_mae_swin_nano_nuclei.py was changed' in output
     code, output = study('labels', 'other', '--known', tmp_path / 'x.json')
     assert code == 2 and 'x.json is no result of `python tools/study.py`' in output
+
+
+def test_what_a_folder_no_longer_holds_is_made_again(nuclei_set, tmp_path, monkeypatch):
+    """A pre-training that was removed, whose detectors are there."""
+    trainer = Trainer()
+    monkeypatch.setattr(runs, 'run_stage', trainer)
+    arguments = ['labels', '--labels', 50, '--seeds', 0, '--starts', 'um_mae', '--data', nuclei_set]
+    arguments += ['--work-dir', tmp_path]
+    assert call_tool('tools/study.py', *arguments)[0] == 0
+    (folder,) = tmp_path.glob('pretrain_*_0')
+    before = json.loads((tmp_path / 'labels.json').read_text())['rows']
+    shutil.rmtree(folder)
+    code, output = call_tool('tools/study.py', *arguments)
+    assert code == 0 and len(trainer.commands) == 4, output[-3000:]
+    assert trainer.commands[-1][trainer.commands[-1].index('--work-dir') + 1] == str(folder)
+    assert json.loads((tmp_path / 'labels.json').read_text())['rows'] == before
+
+
+def test_a_config_that_says_something_else_has_another_digest(tmp_path):
+    """Comments and what a training does not depend on do not count."""
+    base = ROOT / 'configs' / 'selfsup' / 'um_mae_swin_nano_nuclei.py'
+    digests = []
+    for text in (
+        '',
+        '# a word\n',
+        "work_dir = 'x'\n",
+        'optim_wrapper = dict(optimizer=dict(lr=1))',
+    ):
+        config = tmp_path / f'c{len(digests)}.py'
+        config.write_text(f'_base_ = {str(base)!r}\n{text}')
+        digests.append(digest_of(config))
+    assert digests[0] == digest_of(base) == digests[1] == digests[2] != digests[3]
 
 
 def test_a_second_pretraining_for_the_same_detectors(nuclei_set, tmp_path, monkeypatch):

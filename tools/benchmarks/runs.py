@@ -7,6 +7,7 @@ import statistics
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from mmengine.registry import MODELS, init_default_scope
 from benchmarks import CONFIGS, ROOT
 from benchmarks.outcomes import read_known, read_log, summary, weights_of
 from benchmarks.report import made_here
+from benchmarks.settings import digest_of
 from benchmarks.stages import end_stages, forwarded_sigterm, run_stage
 from mmum.cli.command import add_config_options
 from mmum.engine.config import load_config
@@ -123,7 +125,7 @@ class Runs:
         starts = [start for run in runs for start in run.all_starts()]
         every = list(dict.fromkeys([*starts, *runs]))
         missing = self._missing(every)
-        found, begin = {}, time.time()
+        found, begin, digest_once = {}, time.time(), cache(digest_of)
 
         def tell(run, words):
             spent = (time.time() - begin) / 60
@@ -135,7 +137,7 @@ class Runs:
 
         for run in every:
             if run not in missing:
-                found[run], where = self._kept(run)
+                found[run], where = self._kept(run, digest_once(CONFIGS / run.config))
                 tell(run, where)
         failed = self._make_all([run for run in every if run in missing], found, tell)
         if len(failed) > 1:
@@ -161,7 +163,8 @@ class Runs:
                     ready = [run for run in waiting if run.start is None or run.start in found]
                     for run in ready[: self.jobs - len(going)]:
                         waiting.remove(run)
-                        going[pool.submit(self._make, run, threads)] = run
+                        digest = digest_of(CONFIGS / run.config)
+                        going[pool.submit(self._make, run, threads, digest)] = run
                     done, _ = wait(going, return_when=FIRST_COMPLETED)
                     for future in done:
                         run = going.pop(future)
@@ -192,11 +195,11 @@ class Runs:
             here = self._result(run).exists()
             if here and weights:
                 weights_of(self.work_dir, run)  # before hours are spent
-            if here or run.folder in self.known and not weights:
-                return
-            missing.add(run)
+            found = here or run.folder in self.known and not weights
+            if not found:
+                missing.add(run)
             if run.start:
-                look(run.start, weights=True)
+                look(run.start, weights=not found)
 
         for run in runs:
             look(run, weights=False)
@@ -205,20 +208,25 @@ class Runs:
     def _result(self, run):
         return self.work_dir / run.folder / 'result.json'
 
-    def _kept(self, run):
-        """A run that is finished: what is known of it, and where."""
+    def _kept(self, run, digest):
+        """A run that is finished: what is known of it, and where. Its config has this digest."""
         here = self._result(run).exists()
         folder = self.work_dir / run.folder
         known, path = (
             (json.loads(self._result(run).read_text()), folder) if here else self.known[run.folder]
         )
         known = dict(known)
+        remedy = 'remove it, or give another folder' if here else 'leave the file out'
         if known.pop('command') != list(run.command):
-            remedy = 'remove it, or give another folder' if here else 'leave the file out'
             raise InputError(f'{path} holds a run with other settings ({run.folder}): {remedy}')
+        if known.get('digest', digest) != digest:  # older results have none
+            raise InputError(
+                f'{path} holds a run from before configs/{run.config} was changed ({run.folder}): '
+                f'{remedy}'
+            )
         return known, 'was there' if here else f'in {path}'
 
-    def _make(self, run, threads):
+    def _make(self, run, threads, digest):
         """Make one run: what was found."""
         folder = self.work_dir / run.folder
         options, weights = list(run.options), run.start and weights_of(self.work_dir, run.start)
@@ -242,7 +250,7 @@ class Runs:
             report=self.report,
             OMP_NUM_THREADS=threads,
         )
-        found = dict(read_log(run, folder), seconds=seconds, made=made_here())
+        found = dict(read_log(run, folder), seconds=seconds, made=made_here(), digest=digest)
         content = json.dumps(dict(found, command=list(run.command)))
         atomic_write(self._result(run), content.encode())
         return found

@@ -1,9 +1,13 @@
-"""Settings of a detector, and a file that has them."""
+"""Settings of a detector, a file that has them, and what tells two versions of a config apart."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.config import Config
+
+from mmum.engine.config.differences import TRAINING, flatten
 from mmum.errors import InputError
 
 
@@ -43,3 +47,11 @@ def read_settings(path):
             f'--settings {path} is no result of `python tools/study.py starts` '
             f'({type(error).__name__}: {error})'
         ) from error
+
+
+def digest_of(config):
+    """Digest of what a config says, with its bases, of a training; comments do not count."""
+    cfg = Config.fromfile(config)
+    keys = [key for key in (*TRAINING, 'param_scheduler', 'train_cfg') if key in cfg]
+    said = flatten({key: cfg[key] for key in keys})
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
