@@ -1,7 +1,8 @@
 """Measure speed and memory, and write the findings as JSON with a Markdown table beside it.
 
 Training methods against each other, the kinds of work in a step, the input pipeline, several
-ranks, detectors, segmentation, the hours and memory of a long run, and how far a decoder looks:
+ranks, detectors, segmentation, the hours and memory of a long run, how far a decoder looks, and
+in how many directions features spread:
 
     python tools/benchmark.py compare --size T --batch 8 --dtype float32
     python tools/benchmark.py compare --detectors --batch 1
@@ -12,6 +13,7 @@ ranks, detectors, segmentation, the hours and memory of a long run, and how far 
     python tools/benchmark.py segmentors
     python tools/benchmark.py predict --model FILE.json --ranks 1 8 64
     python tools/benchmark.py attention CHECKPOINT
+    python tools/benchmark.py rank CHECKPOINT
 
 Tables of docs/results/ into the pages that show them, and the figures of the documentation:
 
@@ -32,6 +34,7 @@ from benchmarks import (
     figures,
     predict,
     profile,
+    rank,
     scaling,
     segmentors,
 )
@@ -185,12 +188,33 @@ def parse_args():
     attention_parser.add_argument(
         'checkpoints', nargs='+', metavar='CHECKPOINT', help='of pre-trainings with UMDecoder'
     )
-    attention_parser.add_argument(
-        '--folder', default='data/nuclei/val', help='images (default: data/nuclei/val)'
+    rank_parser = commands.add_parser(
+        'rank', help='effective rank of the features of Swin backbones, beside the AP of detectors'
     )
-    attention_parser.add_argument('--images', type=int, default=64, help='(default: 64)')
+    rank_parser.add_argument(
+        'checkpoints',
+        nargs='+',
+        metavar='[NAME=]CHECKPOINT',
+        help='for example backbone.safetensors; its name in the table is that of its folder',
+    )
+    rank_parser.add_argument(
+        '--scores',
+        nargs='+',
+        default=[],
+        metavar='FILE.json',
+        help='results of study.py with detectors that started from these pre-trainings',
+    )
+    rank_parser.add_argument(
+        '--steps', type=int, default=500, help='of the detectors that count (default: 500)'
+    )
+    for command in (attention_parser, rank_parser):
+        command.add_argument(
+            '--folder', default='data/nuclei/val', help='images (default: data/nuclei/val)'
+        )
+        command.add_argument('--images', type=int, default=64, help='(default: 64)')
     for command in (
         attention_parser,
+        rank_parser,
         compare_parser,
         data_parser,
         scaling_parser,
@@ -290,6 +314,11 @@ def main():
     elif args.command == 'attention':
         found = attention.measure(args.checkpoints, args.folder, args.images, report)
         make_table = attention.table
+    elif args.command == 'rank':
+        found = rank.measure(
+            args.checkpoints, args.folder, args.images, args.scores, args.steps, report
+        )
+        make_table = rank.table
     elif args.command == 'profile':
         found = profile.measure(
             args.methods, args.size, args.batch, args.image_size, args.dtype, args.steps, report
