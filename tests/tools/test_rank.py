@@ -74,7 +74,7 @@ def test_the_command(tmp_path):
     weights = {f'backbone.{name}': value.clone() for name, value in backbone.state_dict().items()}
     narrow = dict(weights)  # only two channels of the last stage vary
     narrow['backbone.norm3.weight'] = torch.arange(384).lt(2).float()
-    for name, content in dict(p=weights, q=narrow).items():
+    for name, content in {'p': weights, 'lr=1': weights, 'q=1': narrow}.items():
         (tmp_path / name).mkdir()
         save_file(content, tmp_path / name / 'backbone.safetensors')
     scores = tmp_path / 'study.json'
@@ -83,16 +83,22 @@ def test_the_command(tmp_path):
         'tools/benchmark.py',
         'rank',
         tmp_path / 'p' / 'backbone.safetensors',
-        f'of a name={tmp_path / "q" / "backbone.safetensors"}',
+        tmp_path / 'lr=1' / 'backbone.safetensors',
+        f'of a name={tmp_path / "q=1" / "backbone.safetensors"}',
         *('--folder', tmp_path / 'images', '--images', 2),
         *('--scores', scores, '--out', tmp_path / 'rank.json'),
     )
     assert code == 0, output[-3000:]
-    untrained, p, q = json.loads((tmp_path / 'rank.json').read_text())['rows']
-    assert [row['name'] for row in (untrained, p, q)] == ['untrained', 'p', 'of a name']
-    assert [row['ap'] for row in (untrained, p, q)] == [[0.2], [0.4], []]
+    rows = json.loads((tmp_path / 'rank.json').read_text())['rows']
+    assert [row['name'] for row in rows] == ['untrained', 'p', 'lr=1', 'of a name']
+    assert [row['ap'] for row in rows] == [[0.2], [0.4], [], []]
+    untrained, p, _, q = rows
     # p has the random weights of the same seed
     assert untrained['ranks'] == pytest.approx(p['ranks']) and len(p['ranks']) == 4
     assert q['ranks'][:3] == pytest.approx(p['ranks'][:3])
     assert 1 <= q['ranks'][3] <= 2 < p['ranks'][3] < 384
     assert '| 40.0 |' in output and '| of a name |' in output
+    code, output = call_tool(
+        'tools/benchmark.py', 'rank', 'x.pth', '--folder', tmp_path / 'images', '--images', 2
+    )
+    assert code == 2 and 'x.pth does not exist' in output

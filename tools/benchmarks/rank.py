@@ -43,7 +43,8 @@ def measure(checkpoints, folder, number, scores, steps, report):
         tests |= read_known(path)
     rows = []
     for given in checkpoints:
-        title, _, path = given.rpartition('=')
+        named = '=' in given and not Path(given).is_file()
+        title, path = given.split('=', 1) if named else ('', given)
         backbone, found = load_with_settings(path, out_indices=STAGES)
         if not rows:
             untrained = build_untrained(found.backbone)
