@@ -89,7 +89,9 @@ def test_the_command(tmp_path):
         *('--scores', scores, '--out', tmp_path / 'rank.json'),
     )
     assert code == 0, output[-3000:]
-    rows = json.loads((tmp_path / 'rank.json').read_text())['rows']
+    result = json.loads((tmp_path / 'rank.json').read_text())
+    assert result['settings']['folder'] == str(tmp_path / 'images')
+    rows = result['rows']
     assert [row['name'] for row in rows] == ['untrained', 'p', 'lr=1', 'of a name']
     assert [row['ap'] for row in rows] == [[0.2], [0.4], [], []]
     untrained, p, _, q = rows

@@ -49,9 +49,8 @@ def measure(checkpoints, folder, number, scores, steps, report):
         if not rows:
             untrained = build_untrained(found.backbone)
             rows.append(row_of(UNTRAINED, untrained, images, found, ap_after(None, tests, steps)))
-        folder = Path(path).resolve().parent.name
-        ap = ap_after(folder, tests, steps)
-        rows.append(row_of(title or folder, backbone, images, found, ap))
+        run = Path(path).resolve().parent.name
+        rows.append(row_of(title or run, backbone, images, found, ap_after(run, tests, steps)))
     for row in rows:
         report(f'{row["name"]}: {", ".join(f"{rank:.1f}" for rank in row["ranks"])}')
     settings = dict(folder=str(folder), images=number, side=SIDE, steps=steps)

@@ -29,6 +29,12 @@ class Setting:
         )
 
 
+# What the results of a run depend on.
+MEASURED = (
+    *TRAINING,
+    *('param_scheduler', 'train_cfg'),
+    *('val_dataloader', 'val_evaluator', 'test_dataloader', 'test_evaluator'),
+)
 # those of the config
 DEFAULTS = dict(scratch=Setting(1e-3, 1.0), um_mae=Setting(1e-3, 1.0))
 
@@ -50,8 +56,8 @@ def read_settings(path):
 
 
 def digest_of(config):
-    """Digest of what a config says, with its bases, of a training; comments do not count."""
+    """Digest of what a config says, with its bases, of a training and a test; comments do not
+    count."""
     cfg = Config.fromfile(config)
-    keys = [key for key in (*TRAINING, 'param_scheduler', 'train_cfg') if key in cfg]
-    said = flatten({key: cfg[key] for key in keys})
+    said = flatten({key: cfg[key] for key in MEASURED if key in cfg})
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
