@@ -51,9 +51,8 @@ MAX_COUNTED = 8  # images
 def build(method, size, device):
     """A method's model at a size of Swin, in training mode, with initialised weights."""
     init_default_scope('mmpretrain')
-    MMLogger.get_instance(
-        'benchmark', log_level='WARNING'
-    )  # else every initialised parameter is listed
+    # else every initialised parameter is listed
+    MMLogger.get_instance('benchmark', log_level='WARNING')
     cfg = Config.fromfile(CONFIGS / 'selfsup' / f'{CONFIG_OF[method]}.py')
     arch, channels, depth = SIZES[size]
     cfg.model.backbone.arch = arch
@@ -153,10 +152,8 @@ def peak_memory_of(trainer_class, *arguments):
     found = [line for line in done.stdout.splitlines() if line.startswith('PEAK')]
     if not found:
         given = ', '.join(map(str, arguments))
-        raise InputError(
-            f'training steps of {given} did not finish: '
-            f'{(done.stderr.strip().splitlines() or ["killed, most likely for memory"])[-1]}'
-        )
+        last = (done.stderr.strip().splitlines() or ['killed, most likely for memory'])[-1]
+        raise InputError(f'training steps of {given} did not finish: {last}')
     return float(found[0].split()[1])
 
 
@@ -288,13 +285,10 @@ def table(result):
     ]
     caption = (
         f'Swin-{settings["size"]}, {settings["image_size"]} px, batch {settings["batch"]}, '
-        f'{settings["dtype"]}, '
-        f'forward + backward + AdamW. {caption_of(result)} Speed: median of {settings["repeats"]} '
-        'interleaved '
-        'repeats, ratios by repeat (lowest-highest). FLOPs (attention on its math backend) and '
-        'bytes kept for the '
-        'backward are exact counts '
-        'in float32; peak memory is of a fresh process on a CPU, of its allocator on a GPU.'
+        f'{settings["dtype"]}, forward + backward + AdamW. {caption_of(result)} Speed: median of '
+        f'{settings["repeats"]} interleaved repeats, ratios by repeat (lowest-highest). FLOPs '
+        '(attention on its math backend) and bytes kept for the backward are exact counts in '
+        'float32; peak memory is of a fresh process on a CPU, of its allocator on a GPU.'
     )
     return markdown_table(head, rows, caption)
 

@@ -1,5 +1,5 @@
-"""Exact costs of a training step: FLOPs and bytes saved_activations for the backward. Both repeat
-on any machine."""
+"""Exact costs of a training step: FLOPs, and bytes kept for the backward. Both repeat on any
+machine."""
 
 from contextlib import contextmanager
 

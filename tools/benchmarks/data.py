@@ -165,8 +165,7 @@ def table(result):
     ]
     caption = (
         f'Load, crop to 256 px, flip. {caption_of(result)} Medians of '
-        f'{result["settings"]["repeats"]} interleaved '
-        'repeats over '
+        f'{result["settings"]["repeats"]} interleaved repeats over '
         f'{result["settings"]["images"]} images, ratios by repeat (lowest-highest).'
     )
     text = markdown_table(
@@ -178,8 +177,8 @@ def table(result):
                 ahead = rate['images_per_second'] / result['model']
                 text += (
                     f'\n{rate["size"]}, {rate["workers"]} worker(s): the '
-                    f'{"model" if ahead > 1 else "data"} is the '
-                    f'bottleneck ({rate["images_per_second"]:.0f} images/s loaded, '
+                    f'{"model" if ahead > 1 else "data"} is the bottleneck '
+                    f'({rate["images_per_second"]:.0f} images/s loaded, '
                     f'{result["model"]:.1f} trained).\n'
                 )
     return text

@@ -55,9 +55,8 @@ def inference_flops(model, data):
             few = forward(
                 *map(_first, args), **{key: _first(value) for key, value in kwargs.items()}
             )
-            return {
-                key: _as_many(value, len(boxes[0])) for key, value in few.items()
-            }  # as if all had been there
+            # as if all had been there
+            return {key: _as_many(value, len(boxes[0])) for key, value in few.items()}
 
         roi_head._mask_forward = limited
     model.eval()
@@ -103,9 +102,8 @@ def measure(paths, side, report, pretrained=None, inference=False):
         float32; and with ``inference`` its ``seconds``, ``peak_mb`` of the process, and ``boxes``.
     """
     found = {}
-    for (
-        path
-    ) in paths:  # each in a process of its own: what one leaves in memory is not there for the next
+    for path in paths:
+        # in a process of its own: what one leaves in memory is not there for the next
         with ProcessPoolExecutor(1, get_context('spawn')) as pool:
             try:
                 one = found[path.stem] = pool.submit(
@@ -114,8 +112,7 @@ def measure(paths, side, report, pretrained=None, inference=False):
             except BrokenProcessPool as error:
                 raise InputError(
                     f'{path} was killed while it was measured, most likely for memory: leave it '
-                    'out with '
-                    '--configs, or use a machine with more'
+                    'out with --configs, or use a machine with more'
                 ) from error
         report(
             f'{path.stem}: {one["parameters"] / 1e6:.0f} M parameters, {one["gmac"]:.0f} GMAC, '
@@ -200,12 +197,10 @@ def table(result):
     ]
     caption = (
         f'{width}x{height} px. {caption_of(result)} Parameters and multiply-adds (GMAC, what the '
-        'Swin paper calls '
-        "FLOPs) of one inference are exact counts, without mmcv's operators such as RoIAlign; mask "
-        'heads see 100 boxes. '
-        'Memory is an estimate: weights, gradients and moments, and what one image keeps for the '
-        'backward, all in '
-        'float32; --amp nearly halves the latter.'
+        "Swin paper calls FLOPs) of one inference are exact counts, without mmcv's operators such "
+        'as RoIAlign; mask heads see 100 boxes. Memory is an estimate: weights, gradients and '
+        'moments, and what one image keeps for the backward, all in float32; --amp nearly halves '
+        'the latter.'
     )
     for name, one in result['detectors'].items():
         if 'inference' in one:

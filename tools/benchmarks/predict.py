@@ -94,9 +94,8 @@ def table(result):
     sustained = f'{s["teraflops"]:.3g} TFLOP/s per rank ({origin})'
     caption = (
         f'Worked out, not run: UM-MAE Swin-{s["size"]}, {s["images"]:,} images x {s["epochs"]} '
-        'epochs at '
-        f'{s["gflop"]:.1f} GFLOP and {s["activation_mb"]:.1f} MB per image (float32), {sustained}, '
-        f'{100 * s["efficiency"]:.0f} % efficiency, {s["memory_gb"]:g} GB per rank. '
+        f'epochs at {s["gflop"]:.1f} GFLOP and {s["activation_mb"]:.1f} MB per image (float32), '
+        f'{sustained}, {100 * s["efficiency"]:.0f} % efficiency, {s["memory_gb"]:g} GB per rank. '
         f'{caption_of(result)}'
     )
     head = [

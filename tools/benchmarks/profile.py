@@ -160,10 +160,9 @@ def table(result):
     )
     caption = (
         f'Swin-{settings["size"]}, {settings["image_size"]} px, batch {settings["batch"]}, '
-        f'{settings["dtype"]}: '
-        f'milliseconds of a training step, by kind of work. {caption_of(result)} Mean of '
-        f'{settings["steps"]} steps in '
-        "torch's profiler, an operator's own time."
+        f'{settings["dtype"]}: milliseconds of a training step, by kind of work. '
+        f"{caption_of(result)} Mean of {settings['steps']} steps in torch's profiler, an "
+        "operator's own time."
     )
     lines = [
         markdown_table(
@@ -183,10 +182,8 @@ def ceiling(result, key):
     other, longest = max((value, kind) for kind, value in kinds.items() if kind != 'products')
     return (
         f'{method["name"]}: products of {method["flop"] / 1e9:.0f} GFLOP a step take '
-        f'{1e3 * products:.0f} ms, '
-        f'{method["flop"] / products / 1e9:.0f} GFLOP/s where one large product reaches '
-        f'{peak / 1e9:.0f}. The next '
-        f'ceiling: at that speed they alone would take {1e3 * method["flop"] / peak:.0f} ms; what '
-        'is longest beside them '
-        f'is {NAMES[longest]}, {1e3 * other:.0f} ms.\n'
+        f'{1e3 * products:.0f} ms, {method["flop"] / products / 1e9:.0f} GFLOP/s where one large '
+        f'product reaches {peak / 1e9:.0f}. The next ceiling: at that speed they alone would take '
+        f'{1e3 * method["flop"] / peak:.0f} ms; what is longest beside them is {NAMES[longest]}, '
+        f'{1e3 * other:.0f} ms.\n'
     )

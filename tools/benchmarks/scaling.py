@@ -172,12 +172,9 @@ def table(result):
     ]
     caption = (
         f'UM-MAE Swin-{settings["size"]}, 256 px, global batch {settings["batch"]}, float32. '
-        f'{caption_of(result)} '
-        'Efficiency: speed over ranks times that of one; on a CPU every rank has one core. Memory: '
-        "peak of the rank's "
-        'process on a CPU, of the allocator on a GPU. Losses: of step 1 and step '
-        f'{settings["steps"] + 1}, '
-        'mean over ranks.'
+        f'{caption_of(result)} Efficiency: speed over ranks times that of one; on a CPU every '
+        "rank has one core. Memory: peak of the rank's process on a CPU, of the allocator on a "
+        f'GPU. Losses: of step 1 and step {settings["steps"] + 1}, mean over ranks.'
     )
     head = ['strategy', 'ranks', 'images/s', 'efficiency', 'MB per rank', 'first loss', 'last loss']
     return markdown_table(head, rows, caption)

@@ -154,8 +154,7 @@ class Soak:
         if self.process.poll() is not None:
             raise InputError(
                 f'the training ended by itself with exit code {self.process.returncode}: see the '
-                'log in '
-                f'{self.work_dir}'
+                f'log in {self.work_dir}'
             )
         return True
 
@@ -174,8 +173,7 @@ class Soak:
         if self.process.wait(60) != EXIT_PREEMPTED:
             raise InputError(
                 f'after SIGTERM the exit code was {self.process.returncode} and not '
-                f'{EXIT_PREEMPTED}: see the log in '
-                f'{self.work_dir}'
+                f'{EXIT_PREEMPTED}: see the log in {self.work_dir}'
             )
         self.process = None
 
@@ -237,6 +235,5 @@ def table(result):
     return (
         f'{caption_of(result)} {result["minutes"]:g} minutes: {faults}; {result["starts"]} starts. '
         f'{result["steps_in_peace"]} steps in peace; {result["steps_compared"]} of them compared, '
-        f'up to step {result["last_step_compared"]}: '
-        f'{outcome}.\n'
+        f'up to step {result["last_step_compared"]}: {outcome}.\n'
     )

@@ -83,8 +83,7 @@ def run_stage(name, log, *command, report=None, **env):
         print(''.join(lines[-15:]), file=sys.stderr)
         raise InputError(
             f'the stage "{name}" stopped with exit code {process.returncode}: its last lines are '
-            'above, all of '
-            f'them in {log}'
+            f'above, all of them in {log}'
         )
     return time.time() - start, ''.join(lines)
 
