@@ -25,7 +25,8 @@ PRETRAIN = [
     'onedl-mmcv>=2.3.6',
     'onedl-mmpretrain>=1.3.6',
 ]
-DETECTION = [*PRETRAIN, 'onedl-mmdetection>=3.5.1']
+# the operators of onedl-mmcv 2.3.6 do not compile beside torch 2.14
+DETECTION = [*PRETRAIN, 'torch<2.14', 'onedl-mmdetection>=3.5.1']
 SEGMENTATION = [*PRETRAIN, 'onedl-mmsegmentation>=1.4.2']
 
 

@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
+import sys
 import warnings
 from functools import cache
 from typing import Any
@@ -25,20 +26,62 @@ REQUIRED = {
 }
 FOR_DETECTION = ('mmdet',)
 # onedl-mmcv compiles its operators if torch is there while it is built, and pip caches a build
-# without them as readily as one with them.
+# without them, or for another torch, as readily as the right one.
 INSTALL_OPERATORS = (
     'pip install --no-cache-dir --no-build-isolation --force-reinstall --no-deps onedl-mmcv'
 )
+# onedl-mmcv 2.3.6 asks the compiler for C++17, and the headers of this torch want C++20
+FIRST_OF_CXX20 = Version('2.14')
 
 
-def has_operators() -> bool:
-    """Whether mmcv has its compiled operators, which detectors need."""
-    return importlib.util.find_spec('mmcv._ext') is not None
+@cache
+def fault_of_operators() -> str | None:
+    """Words on what is wrong with mmcv's compiled operators; None if they load.
+
+    Where they do not load, mmcv looks as if it had none: then upstream does without them, where it
+    can.
+    """
+    if importlib.util.find_spec('mmcv._ext') is None:
+        return 'this mmcv has none'
+    try:
+        importlib.import_module('torch')  # they need its libraries
+        importlib.import_module('mmcv._ext')
+    except Exception as error:
+        sys.modules['mmcv._ext'] = None  # type: ignore[assignment]
+        return f'those of this mmcv, maybe compiled for another torch, do not load ({error})'
+    return None
+
+
+def how_to_compile() -> str:
+    """The commands that compile mmcv's operators for the torch that is installed."""
+    torch = Version(importlib.metadata.version('torch'))
+    if torch < FIRST_OF_CXX20:
+        return INSTALL_OPERATORS
+    return (
+        f'onedl-mmcv 2.3.6 does not compile beside torch {torch}, so first '
+        f"pip install 'torch<{FIRST_OF_CXX20}' torchvision, then {INSTALL_OPERATORS}"
+    )
+
+
+@cache
+def why_no_detection() -> str | None:
+    """Reason, in a sentence, why detectors cannot be built; None if they can."""
+    install = "pip install 'mmum[detection]'"
+    if importlib.util.find_spec('mmdet') is None:
+        return f'detectors need mmdet, which is not installed: {install}'
+    fault = fault_of_operators()
+    if fault:
+        return f'detectors need the compiled operators of mmcv, and {fault}: {how_to_compile()}'
+    try:
+        _import_quietly('mmdet.datasets', 'mmdet.evaluation')
+    except Exception as error:
+        return f'detectors need mmdet, and the one installed does not import ({error}): {install}'
+    return None
 
 
 def can_detect() -> bool:
     """Whether what detectors need is there: mmdet, and mmcv's operators."""
-    return importlib.util.find_spec('mmdet') is not None and has_operators()
+    return why_no_detection() is None
 
 
 @cache
@@ -48,10 +91,7 @@ def why_no_segmentation() -> str | None:
     if importlib.util.find_spec('mmseg') is None:
         return f'segmentation needs mmseg, which is not installed: {install}'
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            importlib.import_module('mmseg.datasets')
-            importlib.import_module('mmseg.models')
+        _import_quietly('mmseg.datasets', 'mmseg.models')
     except Exception as error:
         return (
             f'segmentation needs mmseg, and the one installed does not import ({error}): {install}'
@@ -73,6 +113,8 @@ def check_environment() -> None:
             raise ImportError(f'mmum needs {name}, which is not installed: pip install {install}')
         if name == 'torchvision':
             _mend_torchvision()
+        if name == 'mmpretrain':
+            fault_of_operators()  # before it imports mmdet, which would import them
         try:
             found = getattr(importlib.import_module(name), '__version__', None)
         except Exception as error:
@@ -85,12 +127,15 @@ def check_environment() -> None:
                 f'mmum needs {name} >= {low}, < {high}, and found {found}: pip install {install}'
             )
     _mend_multimodal()
+    _import_quietly('mmpretrain.datasets')
+
+
+def _import_quietly(*modules: str) -> None:
+    """Import modules of the forks, which say on import which optional packages are not there."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the forks say which optional packages are not there
-        importlib.import_module('mmpretrain.datasets')
-        if can_detect():
-            importlib.import_module('mmdet.datasets')
-            importlib.import_module('mmdet.evaluation')
+        warnings.simplefilter('ignore')
+        for module in modules:
+            importlib.import_module(module)
 
 
 def _mend_multimodal() -> None:

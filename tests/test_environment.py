@@ -8,7 +8,14 @@ import types
 
 import pytest
 
-from mmum.environment import FOR_DETECTION, REQUIRED, check_environment, why_no_segmentation
+from mmum.environment import (
+    FOR_DETECTION,
+    REQUIRED,
+    check_environment,
+    how_to_compile,
+    why_no_detection,
+    why_no_segmentation,
+)
 from tests.helpers import ROOT
 
 
@@ -53,11 +60,24 @@ def test_a_version_that_does_not_work_is_named(name, version, monkeypatch):
         check_environment()
 
 
-WITHOUT_OPERATORS = """
+ABSENT = """
 import importlib.util, sys
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name == 'mmcv._ext' else real(name, *a)
 sys.modules['mmcv._ext'] = None  # an import of it fails
+"""
+BROKEN = """
+import importlib.machinery, sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == 'mmcv._ext' else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        raise ImportError('_ext.so: undefined symbol: _ZN3c10')
+sys.meta_path.insert(0, Broken())
+"""
+WITHOUT_OPERATORS = """
 import torch
 import mmum
 from mmum.engine import load_config
@@ -66,53 +86,80 @@ print(mmum.models.UMSwin()(torch.zeros(1, 3, 64, 64))[0].shape)
 print(hasattr(mmum.models, 'MaskTTAModel'))
 from mmseg.registry import MODELS
 print(type(MODELS.build(load_config('upernet_um-swin-nano_mini').model)).__name__)
+from mmengine.model import revert_sync_batchnorm
+revert_sync_batchnorm(torch.nn.Linear(1, 1))  # as every runner on a CPU does
 build_runner(load_config('configs/detection/mask-rcnn_um-swin-nano_fpn_mini.py'))
 """
 
 
 @pytest.mark.slow
-def test_pretraining_does_without_the_operators_of_mmcv():
+@pytest.mark.parametrize(
+    'how, fault',
+    [
+        (ABSENT, 'this mmcv has none'),
+        (BROKEN, 'do not load (_ext.so: undefined symbol: _ZN3c10)'),
+    ],
+)
+def test_pretraining_does_without_the_operators_of_mmcv(how, fault):
     """Everything imports, segmentation is built too; a detector is refused with the command that
     builds them."""
     result = subprocess.run(
-        [sys.executable, '-c', WITHOUT_OPERATORS], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, '-c', how + WITHOUT_OPERATORS], capture_output=True, text=True, cwd=ROOT
     )
     assert 'torch.Size([1, 768, 2, 2])\nFalse' in result.stdout, result.stderr[-2000:]
     assert 'EncoderDecoder' in result.stdout, result.stderr[-2000:]
     last = result.stderr.strip().splitlines()[-1]
     assert 'detectors need the compiled operators of mmcv' in last and '--no-cache-dir' in last
+    assert fault in last
+
+
+@pytest.mark.parametrize(
+    'torch, first', [('2.13.0+cpu', 'pip install --no-cache-dir'), ('2.14.1', 'onedl-mmcv 2.3.6')]
+)
+def test_a_torch_that_mmcv_does_not_compile_with(torch, first, monkeypatch):
+    monkeypatch.setattr('importlib.metadata.version', lambda name: {'torch': torch}[name])
+    said = how_to_compile()
+    assert said.startswith(first) and said.endswith('onedl-mmcv')
+    assert ("pip install 'torch<2.14' torchvision" in said) == (torch == '2.14.1')
 
 
 @pytest.mark.parametrize(
     'kind, sentence',
     [
-        ('absent', 'segmentation needs mmseg, which is not installed: pip install'),
-        ('broken', r'segmentation needs mmseg, and the one installed does not import \(half of it'),
+        ('absent', ', which is not installed: pip install'),
+        ('broken', r', and the one installed does not import \(half of it'),
     ],
 )
-def test_segmentation_without_mmseg(kind, sentence, monkeypatch):
+@pytest.mark.parametrize(
+    'scope, why, needs',
+    [
+        ('mmseg', why_no_segmentation, 'segmentation needs mmseg'),
+        ('mmdet', why_no_detection, 'detectors need mmdet'),
+    ],
+)
+def test_without_the_package_of_a_model(scope, why, needs, kind, sentence, monkeypatch):
     from mmengine.config import Config
 
     from mmum.engine.config import prepare
     from mmum.errors import InputError
 
     real = importlib.util.find_spec, importlib.import_module
-    why_no_segmentation.cache_clear()
+    why.cache_clear()
     if kind == 'absent':
         monkeypatch.setattr(
-            importlib.util, 'find_spec', lambda n, *a: None if n == 'mmseg' else real[0](n, *a)
+            importlib.util, 'find_spec', lambda n, *a: None if n == scope else real[0](n, *a)
         )
     else:
 
         def broken(name, *args):
-            if name == 'mmseg.datasets':
+            if name == f'{scope}.datasets':
                 raise AssertionError('half of it')
             return real[1](name, *args)
 
         monkeypatch.setattr(importlib, 'import_module', broken)
-    with pytest.raises(InputError, match=sentence):
-        prepare(Config(dict(model=dict(type='EncoderDecoder'), default_scope='mmseg')))
-    why_no_segmentation.cache_clear()
+    with pytest.raises(InputError, match=needs + sentence):
+        prepare(Config(dict(model=dict(type='EncoderDecoder'), default_scope=scope)))
+    why.cache_clear()
 
 
 def test_a_package_that_does_not_import_is_named(monkeypatch):

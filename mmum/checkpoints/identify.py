@@ -96,6 +96,5 @@ def check_known(identified: Identified, path: str) -> None:
         raise InputError(
             f'{path} is of no backbone that is known here ({preview(list(identified.backbone))}): '
             'give a checkpoint of mmum, mmpretrain, mmdet, timm, transformers, Microsoft or the '
-            'authors, of '
-            'Swin, or of PVT and ViT from mmum and the authors'
+            'authors, of Swin, or of PVT and ViT from mmum and the authors'
         )

@@ -12,7 +12,7 @@ from mmum.engine.config.load import carry_from_file
 from mmum.engine.config.preprocessor import check_preprocessor
 from mmum.engine.config.replacements import dicts, replace_types, type_name
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
-from mmum.environment import INSTALL_OPERATORS, has_operators, why_no_segmentation
+from mmum.environment import why_no_detection, why_no_segmentation
 from mmum.errors import InputError
 
 # What mmengine's visualisation backends import when they are used first.
@@ -63,20 +63,11 @@ def prepare(cfg: Config) -> None:
 
 def check_packages(cfg: Config) -> None:
     """Raise InputError where mmdet, mmcv's compiled operators or mmseg are needed and absent."""
-    reason = why_no_segmentation() if cfg.get('default_scope') == 'mmseg' else None
+    reasons = dict(mmdet=why_no_detection, mmseg=why_no_segmentation)
+    scope = cfg.get('default_scope')
+    reason = reasons[scope]() if scope in reasons else None
     if reason:
         raise InputError(reason)
-    if cfg.get('default_scope') != 'mmdet':
-        return
-    if importlib.util.find_spec('mmdet') is None:
-        raise InputError(
-            "detectors need mmdet, which is not installed: pip install 'mmum[detection]'"
-        )
-    if not has_operators():
-        raise InputError(
-            f'detectors need the compiled operators of mmcv, and this mmcv has none: '
-            f'{INSTALL_OPERATORS}'
-        )
 
 
 def check_backends(cfg: Config) -> None:
