@@ -25,6 +25,9 @@ REQUIRED = {
     'mmdet': ('3.3.0', '4', '"mmum[detection]" (or mmdet)'),
 }
 FOR_DETECTION = ('mmdet',)
+COMPILED = {'pycocotools': 'pycocotools.mask'}  # the half that another numpy may break
+# system libraries of OpenCV's windows, which servers and containers lack
+OF_WINDOWS = ('libGL', 'libgthread', 'libglib', 'libxcb', 'libX', 'libSM', 'libICE')
 # onedl-mmcv compiles its operators if torch is there while it is built, and pip caches a build
 # without them, or for another torch, as readily as the right one.
 INSTALL_OPERATORS = (
@@ -116,11 +119,11 @@ def check_environment() -> None:
         if name == 'mmpretrain':
             fault_of_operators()  # before it imports mmdet, which would import them
         try:
-            found = getattr(importlib.import_module(name), '__version__', None)
+            found = getattr(importlib.import_module(COMPILED.get(name, name)), '__version__', None)
         except Exception as error:
             raise ImportError(
-                f'mmum needs {name}, and the one installed does not import ({error}): reinstall it '
-                f'with pip install --force-reinstall {install}'
+                f'mmum needs {name}, and the one installed does not import ({error}): '
+                f'{_repair(error, install)}'
             ) from error
         if low and not Version(low) <= Version(str(found)) < Version(str(high)):
             raise ImportError(
@@ -128,6 +131,16 @@ def check_environment() -> None:
             )
     _mend_multimodal()
     _import_quietly('mmpretrain.datasets')
+
+
+def _repair(error: Exception, install: str) -> str:
+    """What to do about a package that does not import."""
+    if str(error).startswith(OF_WINDOWS):
+        return (
+            'OpenCV wants this system library for windows: install it, or an OpenCV without '
+            'windows by pip install --force-reinstall --no-deps opencv-python-headless'
+        )
+    return f'reinstall it with pip install --force-reinstall {install}'
 
 
 def _import_quietly(*modules: str) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import types
@@ -162,18 +163,35 @@ def test_without_the_package_of_a_model(scope, why, needs, kind, sentence, monke
     why.cache_clear()
 
 
-def test_a_package_that_does_not_import_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    'name, module, error, install',
+    [
+        ('mmdet', 'mmdet', RuntimeError('half installed'), 'reinstall it with pip install .*mmdet'),
+        (
+            'mmcv',
+            'mmcv',
+            ImportError('libGL.so.1: cannot open shared object file: No such file or directory'),
+            'OpenCV wants this system library .* --no-deps opencv-python-headless',
+        ),
+        (
+            'pycocotools',
+            'pycocotools.mask',
+            ValueError('numpy.dtype size changed'),
+            'reinstall it with pip install --force-reinstall pycocotools',
+        ),
+    ],
+)
+def test_a_package_that_does_not_import_is_named(name, module, error, install, monkeypatch):
     real = importlib.import_module
 
-    def broken(name, *args):
-        if name == 'mmdet':
-            raise RuntimeError('half installed')
-        return real(name, *args)
+    def broken(asked, *args):
+        if asked == module:
+            raise error
+        return real(asked, *args)
 
     monkeypatch.setattr(importlib, 'import_module', broken)
-    with pytest.raises(
-        ImportError, match=r'mmdet, and the one installed does not import \(half installed\)'
-    ):
+    said = re.escape(f'{name}, and the one installed does not import ({error}): ')
+    with pytest.raises(ImportError, match=said + install):
         check_environment()
 
 

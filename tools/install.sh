@@ -38,9 +38,11 @@ say "2/4 mmcv: its operators are compiled from source, 5 to 15 minutes on 2 core
 has_operators() { $python -c 'import mmcv.ops' >/dev/null 2>&1; }
 export CFLAGS="${CFLAGS:--g0 -O1}"
 has_operators || pip_install --no-build-isolation onedl-mmcv
+# mmcv brings the OpenCV with windows, which does not load in a container without their system libraries
+$python -c 'import cv2' 2>/dev/null || pip_install --no-deps --force-reinstall opencv-python-headless
 # pip may have cached a build without operators, and would hand it out for ever
 has_operators || pip_install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv
-has_operators || fail "mmcv was built without its operators: is torch installed in .venv? remove .venv and run make again"
+has_operators || fail "mmcv's operators do not load ($($python -c 'import mmcv.ops' 2>&1 | tail -1)): remove .venv and run make again"
 say '3/4 mmengine, mmdet, mmpretrain, mmseg and the rest'
 pip_install torchvision onedl-mmengine onedl-mmdetection onedl-mmpretrain onedl-mmsegmentation
 say '4/4 mmum'
