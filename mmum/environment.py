@@ -1,10 +1,13 @@
 """Check, on import, that mmum's requirements are there, and mend what does not load."""
 
 import contextlib
+import glob
 import importlib
 import importlib.metadata
 import importlib.util
 import io
+import logging
+import os
 import sys
 import warnings
 from functools import cache
@@ -107,6 +110,36 @@ def can_segment() -> bool:
     return why_no_segmentation() is None
 
 
+def gpu_out_of_reach() -> str | None:
+    """Reason why torch does not reach the NVIDIA GPU of this machine; None if it does, if there is
+    none, or if CUDA_VISIBLE_DEVICES hides it."""
+    import torch
+
+    hidden = os.environ.get('CUDA_VISIBLE_DEVICES', 'all') in ('', '-1')
+    if hidden or torch.cuda.is_available() or not glob.glob('/dev/nvidia[0-9]*'):
+        return None
+    if torch.version.cuda is None:
+        return f'torch {torch.__version__} has no CUDA: install a torch that has it'
+    return (
+        f'torch {torch.__version__} does not reach it: the driver must be as new as CUDA '
+        f'{torch.version.cuda} (nvidia-smi names its own), or install a torch of an older CUDA'
+    )
+
+
+def default_device() -> str:
+    """'cuda' where torch reaches a GPU, else 'cpu'; a warning says so where there is a GPU."""
+    import torch
+    from mmengine.logging import print_log
+
+    if torch.cuda.is_available():
+        return 'cuda'
+    reason = gpu_out_of_reach()
+    if reason:
+        sentence = f'this machine has an NVIDIA GPU, and its CPU is used, because {reason}'
+        print_log(sentence, 'current', logging.WARNING)
+    return 'cpu'
+
+
 def check_environment() -> None:
     """Raise ImportError, in one sentence, unless everything that pre-training needs works."""
     for name, (low, high, install) in REQUIRED.items():
@@ -134,7 +167,7 @@ def check_environment() -> None:
 
 
 def _repair(error: Exception, install: str) -> str:
-    """What to do about a package that does not import."""
+    """Remedy for a package that does not import."""
     if str(error).startswith(OF_WINDOWS):
         return (
             'OpenCV wants this system library for windows: install it, or an OpenCV without '

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import types
+from unittest import mock
 
 import pytest
 
@@ -13,6 +14,7 @@ from mmum.environment import (
     FOR_DETECTION,
     REQUIRED,
     check_environment,
+    gpu_out_of_reach,
     how_to_compile,
     why_no_detection,
     why_no_segmentation,
@@ -122,6 +124,33 @@ def test_a_torch_that_mmcv_does_not_compile_with(torch, first, monkeypatch):
     said = how_to_compile()
     assert said.startswith(first) and said.endswith('onedl-mmcv')
     assert ("pip install 'torch<2.14' torchvision" in said) == (torch == '2.14.1')
+
+
+@pytest.mark.parametrize(
+    'gpus, visible, cuda, sentence',
+    [
+        ([], 'all', '13.0', None),
+        (['/dev/nvidia0'], '-1', '13.0', None),
+        (['/dev/nvidia0'], '', '13.0', None),
+        (['/dev/nvidia0'], '0', None, 'has no CUDA: install'),
+        (['/dev/nvidia0'], '0', '13.0', 'the driver must be as new as CUDA 13.0'),
+    ],
+)
+def test_a_gpu_that_torch_does_not_use(gpus, visible, cuda, sentence, monkeypatch):
+    """A run on the CPU of such a machine says why."""
+    from mmengine.config import Config
+
+    from mmum.engine.config.prepare import fit_device
+
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr('torch.version.cuda', cuda)
+    monkeypatch.setattr('glob.glob', lambda pattern: gpus)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
+    said = gpu_out_of_reach()
+    assert sentence in said if sentence else said is None
+    with mock.patch('mmengine.logging.print_log') as log:
+        fit_device(Config(dict(model=dict(type='UMMAE'))))
+    assert [said in call.args[0] for call in log.call_args_list] == [True] * bool(said)
 
 
 @pytest.mark.parametrize(

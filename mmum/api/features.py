@@ -18,6 +18,7 @@ from mmum.checkpoints import load_backbone as load_weights
 from mmum.checkpoints.identify import check_known
 from mmum.checkpoints.settings import Settings, settings_of
 from mmum.datasets.listing import list_images
+from mmum.environment import default_device
 from mmum.errors import InputError
 from mmum.workers import shield_workers
 
@@ -148,7 +149,7 @@ def embed(
         raise InputError(
             f'batch_size={batch_size} should be positive, workers={workers} not negative'
         )
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = device or default_device()
     model, found = load_with_settings(checkpoint, device=device, **settings)
     images = _Images(files, size or found.image_size)
     loader = DataLoader(images, batch_size, num_workers=workers, collate_fn=list)

@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from mmengine.registry import DATASETS, init_default_scope
 from pycocotools import mask as coco_mask
 
@@ -19,6 +18,7 @@ from mmum.datasets.coco.read import read_coco
 from mmum.engine import load_config
 from mmum.engine.config.prepare import check_packages, wrapped_dataset_cfgs
 from mmum.engine.reliability.resume import register_safe_loader
+from mmum.environment import default_device
 from mmum.errors import InputError, preview
 from mmum.files import atomic_write
 
@@ -213,7 +213,7 @@ def build_predictor(args: argparse.Namespace) -> Any:
     dataset.pipeline[0] = dict(type='LoadImageFromFile')
     cfg.test_dataloader.dataset = dataset
     init_default_scope(cfg.default_scope)
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = args.device or default_device()
     predictor = kind(cfg, args, _dataset_meta(cfg, checkpoint), device)
     model, source = predictor.inferencer.model, f'the checkpoint {args.checkpoint}'
     check_names(model, checkpoint, source, complete=True)

@@ -12,7 +12,7 @@ from mmum.engine.config.load import carry_from_file
 from mmum.engine.config.preprocessor import check_preprocessor
 from mmum.engine.config.replacements import dicts, replace_types, type_name
 from mmum.engine.scale.strategies import fit_deepspeed, uses_deepspeed
-from mmum.environment import why_no_detection, why_no_segmentation
+from mmum.environment import default_device, why_no_detection, why_no_segmentation
 from mmum.errors import InputError
 
 # What mmengine's visualisation backends import when they are used first.
@@ -100,7 +100,7 @@ def fit_device(cfg: Config) -> None:
             cfg[name].persistent_workers = False  # torch refuses them where there are none
         if cfg.get(name) and not torch.cuda.is_available():
             cfg[name].pin_memory = False
-    if torch.cuda.is_available():
+    if default_device() == 'cuda':
         return
     cfg.pop('sync_bn', None)  # torch has synchronised batch norm on GPUs only
     for entry in dicts(cfg.model):
