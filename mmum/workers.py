@@ -1,4 +1,4 @@
-"""Worker processes: they end with their parent, and not before."""
+"""Worker processes: how many there can be, and that they end with their parent, not before."""
 
 import os
 import signal
@@ -11,6 +11,14 @@ from torch.utils.data import DataLoader
 # what ends a training early: preemption, a time limit, another tool
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 SECONDS_BETWEEN_LOOKS = 5  # at whether the parent is there; torch's own interval
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use: a scheduler such as Slurm gives a job some of
+    the machine's."""
+    if hasattr(os, 'sched_getaffinity'):  # on Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def shield_workers(loader: DataLoader) -> None:

@@ -7,6 +7,8 @@ import sys
 import psutil
 import pytest
 
+from mmum.cli.check_data import parse_args
+from mmum.workers import usable_cores
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.slow
@@ -46,3 +48,9 @@ def test_workers_do_not_outlive_a_process_that_was_killed(code, name):
         process.send_signal(getattr(signal, name))
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_cores_that_a_scheduler_gives(monkeypatch):
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: {0, 5, 7}, raising=False)
+    monkeypatch.setattr('sys.argv', ['check-data', 'FOLDER'])
+    assert usable_cores() == 3 == parse_args().workers

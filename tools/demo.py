@@ -23,6 +23,7 @@ from mmum.cli.command import argument_parser, run_command
 from mmum.errors import InputError
 from mmum.files import check_writable
 from mmum.visualization import detection_picture, write_picture
+from mmum.workers import usable_cores
 
 HEAD, STARTS = 'mask_rcnn', ('scratch', 'um_mae')
 
@@ -113,7 +114,7 @@ def main() -> None:
     file = args.result or out / 'result.json'
     check_out(file)
     ensure_data('mini', args.data, out / 'data.log', show)
-    jobs = 1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1)
+    jobs = 1 if torch.cuda.is_available() else min(2, usable_cores())
     found = transfer.run_transfer(
         Runs(out, jobs, show),
         args.data,

@@ -27,6 +27,7 @@ from mmum.datasets.segmentation.pairs import inspect_maps, pair_files, suspicion
 from mmum.datasets.shards import place_of
 from mmum.errors import InputError, preview
 from mmum.files import atomic_write, printable
+from mmum.workers import usable_cores
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         help="folder of an annotation file's images (default: not read)",
     )
     parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes (default: one per CPU core)'
+        '--workers', type=int, default=usable_cores(), help='processes (default: one per CPU core)'
     )
     parser.add_argument(
         '--bands', type=int, metavar='N', help='number of bands, of images for LoadBands'

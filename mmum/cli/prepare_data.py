@@ -12,7 +12,6 @@ of COCO, ImageNet or ADE20K.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ from mmum.datasets.nuclei import write_nuclei
 from mmum.datasets.shards import write_shards
 from mmum.errors import InputError
 from mmum.files import atomic_folder
+from mmum.workers import usable_cores
 
 LAYOUTS = dict(
     coco=('annotations/, train2017/, val2017/, stuffthingmaps/', inspect_coco_layout),
@@ -111,7 +111,7 @@ def check_layout(args: argparse.Namespace) -> None:
     if not root.is_dir():
         raise InputError(f'the folder {root} does not exist: give the one that holds your copy')
     _, inspect = LAYOUTS[args.command]
-    wrong, there, option = inspect(root, (os.cpu_count() or 1) if args.read else 0)
+    wrong, there, option = inspect(root, usable_cores() if args.read else 0)
     for text in there:
         print(text)
     for text in wrong[:50]:

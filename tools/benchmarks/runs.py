@@ -24,6 +24,7 @@ from mmum.engine.config import load_config
 from mmum.engine.console import quieten
 from mmum.errors import InputError
 from mmum.files import atomic_write
+from mmum.workers import usable_cores
 
 TRAIN, TEST = 'tools/train.py', 'tools/test.py'
 
@@ -155,7 +156,7 @@ class Runs:
         """Make runs, several at a time, into ``found``: the errors of those that failed."""
         going, failed, worked = {}, {}, False
         # runs share the cores, unless the environment says how many threads each has
-        share = max(1, (os.cpu_count() or 1) // self.jobs)
+        share = max(1, usable_cores() // self.jobs)
         threads = os.environ.get('OMP_NUM_THREADS', str(share))
         with forwarded_sigterm(), ThreadPoolExecutor(self.jobs) as pool:
             try:

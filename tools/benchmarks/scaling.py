@@ -14,6 +14,7 @@ from mmengine.dist import init_dist
 from benchmarks.compare import batch, build
 from benchmarks.report import caption_of, markdown_table, peak_rss_mb
 from mmum.errors import InputError
+from mmum.workers import usable_cores
 
 STRATEGIES = dict(
     ddp='DDP: weights, gradients and moments on every rank',
@@ -28,7 +29,7 @@ def measure(ranks, strategies, size, n, steps, report):
     Returns:
         dict: ``runs``: for each the strategy, ranks, seconds per step, MB per rank, losses.
     """
-    cores = torch.cuda.device_count() or os.cpu_count()
+    cores = torch.cuda.device_count() or usable_cores()
     if max(ranks) > cores:
         raise InputError(
             f'--ranks {max(ranks)}: this machine has {cores} '
@@ -55,7 +56,7 @@ def _launch(strategy, world, size, n, steps):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    threads = max(1, (os.cpu_count() or 1) // world)
+    threads = max(1, usable_cores() // world)
     processes = []
     for rank in range(world):
         # every rank its share of the cores, also when alone: so that ranks are what is compared
