@@ -22,10 +22,10 @@ LINES = '-', '--', '-.', ':'  # of the layer decays of a start
 def save(figure, axes, path):
     """Write a chart without a frame."""
     axes.spines[['top', 'right']].set_visible(False)
-    if len(axes.get_legend_handles_labels()[0]) > 2:  # more would lie on the lines
-        axes.legend(frameon=False, loc='center left', bbox_to_anchor=(1, 0.5))
-    else:
-        axes.legend(frameon=False)
+    # outside, where no line can cross it
+    few = len(axes.get_legend_handles_labels()[0]) <= 2
+    place, corner = ('lower left', (0, 1)) if few else ('center left', (1, 0.5))
+    axes.legend(frameon=False, loc=place, bbox_to_anchor=corner)
     figure.savefig(path, bbox_inches='tight')
     plt.close(figure)
 
